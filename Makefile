@@ -1,0 +1,65 @@
+# What people type. Everything runs from .venv, which `make setup` makes with what every Python 3.11 brings: venv and
+# pip. Versions and hashes come from requirements/.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-complete
+CODE   := cli.py schemas pipeline sinks dashboard tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check types bench docs format lock build clean
+
+help:  ## show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv with the bypassflow command in it
+	@echo "ready: $(BIN)/bypassflow --help"
+
+# An existing .venv is adopted; a broken one, or one of an older Python, is made anew. The stamp is renewed when the locks change.
+$(STAMP): pyproject.toml requirements/runtime.txt requirements/development.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with: make setup PYTHON=python3.11")'
+	@$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+demo: $(STAMP)  ## four simulated weeks of a company: simulate, replay, report, explain, evaluate
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh demo
+
+test: $(STAMP)  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP)  ## format, lint, types, layers, locks, paths
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory types
+	$(BIN)/lint-imports
+	@bash .ci/tidy
+
+types: $(STAMP)  ## check the types
+	$(BIN)/mypy $(wildcard $(CODE))
+
+bench: $(STAMP)  ## replay speed, processor time and memory against stated references
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## write the generated pages of docs/reference
+	$(BIN)/python docs/generate.py
+
+format: $(STAMP)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Hashes pin the content; no line of a lock says where it was downloaded from.
+lock: $(STAMP)  ## compile requirements/ from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	$(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements/runtime.txt $(LOCK) $(UPGRADE)
+	$(BIN)/uv pip compile --quiet pyproject.toml --group development --output-file requirements/development.txt $(LOCK) $(UPGRADE) \
+	  --constraint requirements/runtime.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+build: $(STAMP)  ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
+
+clean:  ## remove what the targets made, .venv too
+	rm -rf $(VENV) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
