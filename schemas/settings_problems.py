@@ -1,0 +1,165 @@
+"""What is wrong with a settings file, in sentences: file, line, what was found, what was expected, the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.toml_lines import TomlPath, key_lines, line_of
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used. `problems` holds one sentence each, with file and line."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def syntax_problem(message: str, text: str, name: str) -> str:
+    """Return the sentence on a text that is no TOML; `message` is the parser's."""
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    line = int(found[1]) if found else max(1, text.count("\n") + (not text.endswith("\n")))
+    reason = re.sub(r"\s*\(at [^)]*\)", "", message)
+    return (
+        f"{name}, line {line}: not valid TOML: {reason[:1].lower()}{reason[1:]}; "
+        'expected a [table] or key = value, with text in "quotes"'
+    )
+
+
+class ProblemWriter:
+    """Words the problems of one file. `tables` are its tables by name; any other key stands outside of them."""
+
+    def __init__(self, text: str, name: str, tables: Mapping[str, type[BaseModel]]) -> None:
+        self._lines = key_lines(text)
+        self._name = name
+        self._tables = tables
+
+    def sentences(self, error: ValidationError) -> tuple[str, ...]:
+        """Return every problem once, in the order of the lines."""
+        found = {self._problem(_Complaint.of(detail)) for detail in error.errors()}
+        return tuple(sentence for _, sentence in sorted(found))
+
+    def _problem(self, complaint: _Complaint) -> tuple[int, str]:
+        line = line_of(self._lines, complaint.path) or 1
+        place = f"{self._name}, line {line}: "
+        if complaint.kind == "extra_forbidden":
+            return line, place + self._unknown_key(complaint.path)
+        expected = self._expectation(complaint)
+        if complaint.kind == "missing":
+            return line, f"{place}{_table_name(complaint.path[:-1])} has no {complaint.path[-1]}; {expected}"
+        return line, f"{place}{_dotted(complaint.path)} is {_found(complaint)}; {expected}"
+
+    def _unknown_key(self, path: TomlPath) -> str:
+        key = str(path[-1])
+        where = _table_name(path[:-1])
+        owners = [table for table, owner in self._tables.items() if key in owner.model_fields]
+        known = list(self._tables) if len(path) == 1 else list(self._tables[str(path[0])].model_fields)
+        near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+        if len(path) == 1:
+            if near:
+                return f"unknown table or key '{key}'; did you mean {_table_name((near[0],))}?"
+            if owners:
+                return f"unknown key '{key}' outside of a table; it belongs under {_table_name((owners[0],))}"
+            return f"unknown table or key '{key}'; known are {', '.join(known)}"
+        if near:
+            return f"unknown key '{key}' in {where}; did you mean '{near[0]}'?"
+        if owners:
+            return f"unknown key '{key}' in {where}; it belongs under {_table_name((owners[0],))}"
+        return f"unknown key '{key}' in {where}; known are {', '.join(known)}"
+
+    def _expectation(self, complaint: _Complaint) -> str:
+        """Return what was expected, with the field's own example."""
+        expected = _WORDING.get(complaint.kind, complaint.expected)
+        if complaint.kind == "tuple_type" and complaint.path == ("source",):
+            expected = "a list of tables, each with the header [[source]]"
+        if complaint.kind == "missing":
+            expected = str(complaint.path[-1])
+        example = self._example(complaint.path)
+        return f"expected {expected}" + (f", for example {example}" if example and "such as" not in expected else "")
+
+    def _example(self, path: TomlPath) -> str:
+        names = [part for part in path if isinstance(part, str)]
+        table = self._tables.get(names[0]) if len(names) > 1 else None
+        field = table.model_fields.get(names[1]) if table is not None else None
+        if field is None or not field.examples:
+            return ""
+        value = field.examples[0]
+        if isinstance(value, str):
+            return f'{names[1]} = "{value}"'
+        if isinstance(value, dict):
+            inside = ", ".join(f'{key} = "{item}"' for key, item in value.items())
+            return f"{names[1]} = {{ {inside} }}"
+        return f"{names[1]} = {value}".replace("'", '"')
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """One error of validation."""
+
+    kind: str
+    path: TomlPath
+    found: object
+    expected: str
+
+    @staticmethod
+    def of(detail: Any) -> _Complaint:
+        expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+        # Members of a union are no part of the file.
+        path = tuple(part for part in detail["loc"] if part not in ("datetime", "date"))
+        return _Complaint(str(detail["type"]), path, detail["input"], expected)
+
+
+_WORDING = {
+    "string_type": 'text in "quotes"',
+    "tuple_type": 'a list in [brackets] of texts in "quotes"',
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "dict_type": 'a table such as { field = "column" }',
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "small letters, digits, '-' and '_', beginning with a letter",
+}
+
+
+def _table_name(path: TomlPath) -> str:
+    if not path:
+        return "the file"
+    return "[[source]]" if path[0] == "source" else f"[{path[0]}]"
+
+
+def _dotted(path: TomlPath) -> str:
+    """Return a path as people say it: table.key (entry 2), or key of [[source]] number 2."""
+    suffix = ""
+    if path[0] == "source" and len(path) > 1 and isinstance(path[1], int):
+        if len(path) == 2:
+            return f"[[source]] number {path[1] + 1}"
+        suffix = f" of [[source]] number {path[1] + 1}"
+        path = path[2:]
+    text = ""
+    for part in path:
+        text += f" (entry {part + 1})" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text + suffix
+
+
+def _found(complaint: _Complaint) -> str:
+    value = complaint.found
+    if "never_log" in complaint.path:
+        return "a value that is not shown"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value[:80]}'"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, (list, tuple)):
+        return f"the list {list(value)!r}"[:80]
+    return f"{value}"
