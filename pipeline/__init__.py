@@ -1,0 +1,1 @@
+"""The core: sources' parsers, normalisation, the engine and its SQL, estimates, the simulator."""
