@@ -1,0 +1,388 @@
+"""The engine: folds normalised facts into interactions, their outcomes, and what was said of every raw event.
+
+The result is a function of the set of facts. `Engine.fold` adds facts, finds what they may affect, works that out
+again with the steps in `pipeline/sql`, and returns the difference to what was said before. One giant batch and many
+small ones end in the same rows. The engine owns one DuckDB connection in memory and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.components import join_labels
+from pipeline.matching import TAKEN, assign, settle
+from pipeline.merging import Call, merge
+from pipeline.steps import Steps
+from pipeline.whoswho import WhosWho
+from schemas.facts import SCHEMAS
+from schemas.settings import EngineSettings
+
+TIER_NAMES = ("exact", "same_representative", "other_representative", "inferred")
+_FRESH_LEGS = """
+    SELECT {unique}
+        raw_id, source, record_digest, channel, line, direction AS hint,
+        started_at, answered_at, coalesce(ended_at, started_at) AS ended_at,
+        coalesce(talk_seconds, 0) AS talk_seconds, coalesce(talk_basis, 0) AS talk_basis, attempt,
+        coalesce(key, raw_id) AS key, event_id, session_id,
+        from_endpoint, from_token, from_domain, to_endpoint, to_token, to_domain, via_endpoint,
+        automated, bulk, emergency, true AS is_new
+    FROM incoming_observation
+    ANTI JOIN leg USING (raw_id)
+    ANTI JOIN late_fact USING (raw_id)
+    WHERE channel <> 'email'
+"""
+_TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a fold says anew, as Arrow tables.
+
+    `interaction`: upserts, key interaction_id; `said_before` is false where the id was never said.
+    `retracted`: interaction_id of interactions that are none any more.
+    `disposition`: one row per raw event whose disposition is new or other than before.
+    `activity_outcome`: upserts, key activity_id; status `deleted` takes an activity back.
+    `late`: raw_id of facts that came after their time was closed; they are not folded.
+    """
+
+    version: int
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said anew."""
+        return not any(table.num_rows for table in self.tables.values())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An activity that may be the trace of an interaction, and in which tier."""
+
+    activity_id: str
+    interaction_id: str
+    tier: str
+
+
+class Engine:
+    """One company's open facts and what follows from them."""
+
+    def __init__(self, settings: EngineSettings, *, threads: int | None = None) -> None:
+        self.settings = settings
+        self._db = duckdb.connect(":memory:", config={"threads": str(threads)} if threads else {})
+        self._db.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
+        self._known_endpoints: set[str] = set()
+        self._empty: dict[str, pa.Table] = {}
+        self._complete_through: datetime | None = None
+        self._closed_through: datetime | None = None
+        self._steps = Steps(self._db)
+        self._steps.run("state")
+        for kind, schema in SCHEMAS.items():
+            self._db.register(f"incoming_{kind}", schema.empty_table())
+        self._db.execute(f"CREATE TEMP VIEW fresh_leg AS {_FRESH_LEGS.format(unique='')}")
+        self._insert("own_domain", [(token,) for token in sorted(settings.own_domains)])
+        self._insert("never_log", [(token,) for token in sorted(settings.never_log)])
+        self._set_variables()
+        self._read_directory()
+
+    def fold(self, facts: Mapping[str, pa.Table], version: int = 0) -> Changes:
+        """Add facts and return what is said anew. Facts that are already there change nothing."""
+        self._receive(facts)
+        late = self._close_late()
+        has_progressed = self._fold_progress()
+        everybody = self._fold_directory()
+        self._fold_customers()
+        self._fold_activities(everybody)
+        self._fold_observations(everybody)
+        self._compose()
+        self._find_scope()
+        self._match()
+        self._steps.run("outcome", "tell", "remember")
+        changes = {name: self._table(f"told_{name}") for name in _TOLD} | {"late": late}
+        if has_progressed:
+            self._steps.run("settle_pending")
+            changes["interaction"] = pa.concat_tables([changes["interaction"], self._table("told_pending")])
+        return Changes(version, changes)
+
+    def pairs(self) -> list[Pair]:
+        """Return the candidate pairs among what the last fold matched, best first."""
+        rows = self._db.execute(
+            """
+            SELECT DISTINCT ON (cost, candidate.activity_id, i_key)
+                candidate.activity_id, scope_interaction.interaction_id, (cost >> 60)::INTEGER AS tier_order
+            FROM candidate
+            JOIN scope_interaction ON scope_interaction.rowid = candidate.i_no
+            ORDER BY cost, candidate.activity_id, i_key
+            """
+        ).fetchall()
+        return [Pair(activity_id, interaction_id, TIER_NAMES[tier - 1]) for activity_id, interaction_id, tier in rows]
+
+    def retire(self, through: datetime) -> None:
+        """Forget what can no longer change, given that every fact of event time before `through` was folded.
+
+        What is pending is never forgotten: a feed that stands still keeps its interactions open.
+        """
+        self._closed_through = through
+        self._db.execute("SET VARIABLE closed_through = $1::TIMESTAMP", [through])
+        self._steps.run("closed")
+        self._find_candidates()
+        open_activities = self._column("SELECT is_open FROM scope_activity ORDER BY rowid")
+        open_interactions = self._column("SELECT is_open FROM scope_interaction ORDER BY rowid")
+        activities, interactions = settle(self._fetch_pairs(), open_activities, open_interactions)
+        self._insert_numbers("settled_activity", "a_no", [n for n, state in enumerate(activities) if state <= TAKEN])
+        self._insert_numbers(
+            "settled_interaction", "i_no", [n for n, state in enumerate(interactions) if state <= TAKEN]
+        )
+        self._steps.run("forget")
+
+    # -- settings and directory ---------------------------------------------------------------------------------------
+
+    def _set_variables(self) -> None:
+        settings = self.settings
+        lengths = {
+            "before": settings.before,
+            "same_representative_after": settings.same_representative_after,
+            "other_representative_after": settings.other_representative_after,
+            "inferred_after": settings.inferred_after,
+            "window_after": settings.window_after,
+            "merge_tolerance": settings.merge_tolerance,
+        }
+        for name, length in lengths.items():
+            self._db.execute(f"SET VARIABLE {name} = to_microseconds({length // timedelta(microseconds=1)})")
+        for tier in TIER_NAMES:
+            self._db.execute(f"SET VARIABLE has_{tier} = {tier in settings.tiers}")
+        self._db.execute(f"SET VARIABLE too_short_seconds = {settings.too_short_seconds!r}::DOUBLE")
+        self._db.execute(f"SET VARIABLE bulk_recipients = {settings.bulk_recipients}")
+        self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
+        self._db.execute("SET VARIABLE complete_through = NULL::TIMESTAMP")
+
+    def _fold_directory(self) -> bool:
+        """Add directory entries and CRM users; return whether anybody may now be somebody else."""
+        changed = False
+        for kind, columns in (("directory_entry", "*"), ("crm_user", "user_id, email_token")):
+            if self._steps.rows[f"incoming_{kind}"]:
+                changed |= bool(
+                    self._count(
+                        f"INSERT INTO {kind} SELECT {columns} FROM incoming_{kind} EXCEPT SELECT {columns} FROM {kind}"
+                    )
+                )
+        if changed:
+            self._read_directory()
+        return changed
+
+    def _read_directory(self) -> None:
+        cursor = self._db.execute("SELECT * FROM directory_entry")
+        names = [column[0] for column in cursor.description or ()]
+        self._whos_who = WhosWho(dict(zip(names, row, strict=True)) for row in cursor.fetchall())
+        self._db.execute("DELETE FROM endpoint_row; DELETE FROM token_row; DELETE FROM representative_row")
+        self._known_endpoints.clear()
+        tokens = self._whos_who.token_rows()
+        self._insert("token_row", tokens)
+        self._insert("representative_row", self._whos_who.representative_rows())
+
+    def _learn_endpoints(self) -> None:
+        """Look up devices that fresh legs name for the first time."""
+        named = self._column(
+            "SELECT from_endpoint FROM fresh_leg UNION SELECT to_endpoint FROM fresh_leg "
+            "UNION SELECT via_endpoint FROM fresh_leg"
+        )
+        unknown = sorted({endpoint for endpoint in named if endpoint is not None} - self._known_endpoints)
+        if unknown:
+            self._insert("endpoint_row", self._whos_who.endpoint_rows(unknown))
+            self._known_endpoints.update(unknown)
+
+    def _receive(self, facts: Mapping[str, pa.Table]) -> None:
+        """Show the batch to the steps as `incoming_*`."""
+        for kind, schema in SCHEMAS.items():
+            table = facts.get(kind)
+            count = 0 if table is None else table.num_rows
+            if table is not None and (count or self._steps.rows[f"incoming_{kind}"]):
+                self._db.register(f"incoming_{kind}", table.select(schema.names))
+            elif self._steps.rows[f"incoming_{kind}"]:
+                self._db.register(f"incoming_{kind}", schema.empty_table())
+            self._steps.rows[f"incoming_{kind}"] = count
+        observations = facts.get("observation")
+        has_mail = observations is not None and pc.any(pc.equal(observations["channel"], "email")).as_py()
+        self._steps.rows["incoming_mail"] = int(bool(has_mail))
+
+    # -- customers and activities -------------------------------------------------------------------------------------
+
+    def _fold_customers(self) -> None:
+        """Add contacts and accounts; leave the tokens, domains and contacts they change in `changed_*`."""
+        self._steps.run("customers")
+
+    def _fold_activities(self, everybody: bool) -> None:
+        """Add activities; leave those that are new or tied to somebody else in `fresh_activity`."""
+        self._steps.run("latest_activities")
+        if everybody:
+            self._add_stale("SELECT activity_id FROM activity_fact")
+        elif self._steps.rows["changed_contact"] or self._steps.rows["changed_account"]:
+            self._add_stale(
+                "SELECT activity_id FROM activity_fact WHERE kind = 'ticket' "
+                "OR list_has_any(contact_ids, (SELECT coalesce(list(contact_id), []) FROM changed_contact))"
+            )
+        self._steps.run("activities")
+
+    def _add_stale(self, query: str) -> None:
+        self._steps.rows["stale_activity"] += self._count(f"INSERT INTO stale_activity {query}")
+
+    def _fold_progress(self) -> bool:
+        """Note how far the CRM feeds have been read; return whether that is news."""
+        if not self._steps.rows["incoming_feed_progress"]:
+            return False
+        self._steps.run("progress")
+        reached = self._column("SELECT min(complete_through) FROM feed_progress")[0]
+        if reached == self._complete_through:
+            return False
+        self._complete_through = reached
+        self._db.execute("SET VARIABLE complete_through = $1::TIMESTAMP", [reached])
+        return True
+
+    # -- observations -------------------------------------------------------------------------------------------------
+
+    def _close_late(self) -> pa.Table:
+        """Take facts of a time that is closed out of the batch; return their raw_ids."""
+        if self._steps.rows["late_fact"]:
+            self._db.execute("TRUNCATE late_fact")
+        self._steps.rows["late_fact"] = 0
+        if self._closed_through is not None:
+            self._steps.run("late")
+        return self._table("late_fact")
+
+    def _fold_observations(self, everybody: bool) -> None:
+        """Attribute fresh observations and put conversations together anew in `fresh_conversation`."""
+        self._steps.run("admit")
+        self._admit_legs(everybody)
+        self._db.execute(f"SET VARIABLE everybody = {everybody}")
+        self._steps.rows["everybody"] = int(everybody)
+        self._label_conversations()
+        if self._steps.rows["fresh_leg"]:
+            self._learn_endpoints()
+        self._steps.run("attribute", "gather", "assemble_legs")
+        if self._steps.rows["scope_copy"]:
+            self._steps.run("assemble_mail")
+        self._steps.run("exclude")
+
+    def _admit_legs(self, everybody: bool) -> None:
+        """Let `fresh_leg` be the new legs of the batch, and all old ones too when the directory changed."""
+        self._steps.rows["fresh_leg"] = self._steps.rows["incoming_observation"]
+        unique = "DISTINCT ON (raw_id)" if self._steps.rows["delivered_twice"] else ""
+        query = _FRESH_LEGS.format(unique=unique)
+        if everybody and self._steps.rows["leg"]:
+            self._db.execute(f"CREATE OR REPLACE TEMP TABLE readmitted_leg AS {query}")
+            self._db.execute("CREATE OR REPLACE TEMP VIEW fresh_leg AS SELECT * FROM readmitted_leg")
+            self._steps.run("readmit")
+            self._steps.rows["fresh_leg"] += 1
+        elif self._steps.rows["fresh_leg"]:
+            self._db.execute(f"CREATE OR REPLACE TEMP VIEW fresh_leg AS {query}")
+
+    def _label_conversations(self) -> None:
+        """Join keys that stand for one conversation; leave labels that changed in `relabelled`."""
+        edges = []
+        if self._steps.rows["fresh_edge"]:
+            edges = self._db.execute("SELECT a, b, key_a, key_b FROM fresh_edge").fetchall()
+        labels = join_labels((a, b) for a, b, _, _ in edges)
+        changed = [(old, new) for old, new in labels.items() if old != new]
+        self._insert("relabelled", changed, columns="old VARCHAR, new VARCHAR")
+        keys = {key: labels[a] for a, _, key, _ in edges} | {key: labels[b] for _, b, _, key in edges}
+        self._insert("labelled_key", list(keys.items()), columns="key VARCHAR, conversation_id VARCHAR")
+        if edges:
+            self._steps.run("relabel")
+
+    # -- interactions -------------------------------------------------------------------------------------------------
+
+    def _compose(self) -> None:
+        """Merge calls seen by two systems and leave the interactions to be told in `draft_interaction`."""
+        self._steps.run("touched_tokens")
+        roots: list[tuple[str, str]] = []
+        if self._steps.rows["scope_token"]:
+            self._steps.run("merge_pairs")
+            calls = [
+                Call(conversation_id, source, line_order, frozenset(participants))
+                for conversation_id, source, line_order, participants in self._db.execute(
+                    "SELECT conversation_id, source, line_order, participants FROM merge_member"
+                ).fetchall()
+            ]
+            overlaps = self._db.execute("SELECT a, b, distance FROM merge_pair").fetchall()
+            roots = list(merge(calls, overlaps).items()) if overlaps else [(c.conversation_id,) * 2 for c in calls]
+        self._insert("merged", roots, columns="conversation_id VARCHAR, root_id VARCHAR")
+        self._steps.run("deduplicate", "compose", "identify")
+
+    # -- matching -----------------------------------------------------------------------------------------------------
+
+    def _find_scope(self) -> None:
+        """Find every interaction and activity whose match the changed ones may affect."""
+        self._steps.run("nodes")
+        while (self._steps.rows["node_edge"] or self._steps.rows["fresh_node_edge"]) and self._grows(
+            "scope_node", "spread_nodes"
+        ):
+            pass
+        self._steps.run("scope")
+        if "inferred" in self.settings.tiers:
+            while self._steps.rows["scope_representative"] and self._grows(
+                "scope_representative", "spread_representatives"
+            ):
+                pass
+
+    def _grows(self, table: str, step: str) -> bool:
+        """Run a step that carries a scope over; return whether it reached anything new."""
+        before = self._steps.rows[table]
+        self._steps.run(step)
+        return self._steps.rows[table] > before
+
+    def _match(self) -> None:
+        self._find_candidates()
+        taken: list[tuple[int, int]] = []
+        if self._steps.rows["candidate"]:
+            taken = assign(
+                self._fetch_pairs(), self._steps.rows["scope_activity"], self._steps.rows["scope_interaction"]
+            )
+        self._insert("taken", taken, columns="a_no BIGINT, i_no BIGINT")
+        self._steps.run("assigned")
+
+    def _find_candidates(self) -> None:
+        self._steps.run("candidates")
+        if "inferred" in self.settings.tiers:
+            self._steps.run("infer")
+
+    def _fetch_pairs(self) -> Iterable[tuple[int, int]]:
+        table = self._db.sql("SELECT a_no, i_no FROM candidate ORDER BY cost, activity_id, i_key").to_arrow_table()
+        return zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
+
+    # -- connection ---------------------------------------------------------------------------------------------------
+
+    def _count(self, query: str) -> int:
+        return int(self._db.execute(query).fetchall()[0][0])
+
+    def _column(self, query: str) -> list[Any]:
+        return [row[0] for row in self._db.execute(query).fetchall()]
+
+    def _table(self, name: str) -> pa.Table:
+        """Return a table's rows. Empty tables are kept: their columns never change."""
+        if self._steps.rows[name] or name not in self._empty:
+            table = self._db.sql(f"SELECT * FROM {name}").to_arrow_table()
+            self._empty[name] = table.slice(0, 0)
+            return table
+        return self._empty[name]
+
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]], columns: str = "") -> None:
+        """Append rows to a table, through Arrow; with `columns` to a temporary one that holds only them."""
+        if columns and self._steps.rows[table]:
+            self._db.execute(f"TRUNCATE {table}")
+        elif columns:
+            self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
+        self._steps.rows[table] = len(rows) + (0 if columns else self._steps.rows[table])
+        if rows:
+            arrays = [pa.array(column) for column in zip(*rows, strict=True)]
+            self._db.register("rows", pa.table(arrays, names=[f"c{n}" for n in range(len(arrays))]))
+            self._db.execute(f"INSERT INTO {table} SELECT * FROM rows")
+            self._db.unregister("rows")
+
+    def _insert_numbers(self, table: str, column: str, numbers: Sequence[int]) -> None:
+        self._insert(table, [(number,) for number in numbers], columns=f"{column} BIGINT")

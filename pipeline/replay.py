@@ -1,0 +1,55 @@
+"""Replay: all facts of a log through one engine, window by window, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+
+from pipeline.engine import Changes, Engine
+
+WINDOW_ROWS = 500_000
+
+
+class Window(Protocol):
+    """A stretch of event time; the last window has no end."""
+
+    @property
+    def hi(self) -> datetime | None: ...
+
+
+W = TypeVar("W", bound=Window)
+
+
+class FactLog(Protocol[W]):
+    """Facts that can be read in windows of event time, and a place for what follows from them."""
+
+    def fold_windows(self, rows: int) -> Sequence[W]: ...
+
+    def fold_facts(self, window: W) -> Mapping[str, pa.Table]: ...
+
+    def apply(
+        self, changes: Changes, version: int, positions: Mapping[str, str] | None = None, fresh: bool = False
+    ) -> None: ...
+
+
+def fold_all(
+    log: FactLog[W],
+    engine: Engine,
+    rows: int = WINDOW_ROWS,
+    folded: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fold every fact of a log and write what the engine says back to it.
+
+    `rows` is about how many observations are folded at once; `folded` is told how many windows of how many are done.
+    """
+    windows = log.fold_windows(rows)
+    for number, window in enumerate(windows, start=1):
+        changes = engine.fold(log.fold_facts(window), number)
+        log.apply(changes, number, fresh=True)
+        if folded is not None:
+            folded(number, len(windows))
+        if window.hi is not None:
+            engine.retire(window.hi)

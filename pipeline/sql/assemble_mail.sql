@@ -1,0 +1,135 @@
+-- Establishes the conversations of email: copies of one message, and its external parties.
+-- Input: scope_copy (all copies of the conversations in question, repeats marked), token_row, own_domain.
+-- Output: rows in drafted_conversation, one per external party (one without token where there is none).
+CREATE OR REPLACE TEMP TABLE address AS
+WITH listed AS (
+    SELECT conversation_id, raw_id, started_at, 'from' AS role, -1 AS role_order, 0 AS position,
+        from_token AS token, from_domain AS domain
+    FROM scope_copy
+    WHERE NOT is_repeat
+    UNION ALL
+    SELECT
+        conversation_id, raw_id, started_at, party.role,
+        CASE party.role WHEN 'to' THEN 0 WHEN 'cc' THEN 1 WHEN 'bcc' THEN 2 ELSE 3 END,
+        position, party.token, party.domain
+    FROM (
+        SELECT conversation_id, raw_id, started_at, unnest(parties) AS party,
+            generate_subscripts(parties, 1) AS position
+        FROM scope_copy
+        WHERE NOT is_repeat
+    )
+)
+SELECT
+    listed.*,
+    (row.token IS NOT NULL OR own.domain IS NOT NULL) AS is_own,
+    row.representative_id, row.team, row.function
+FROM listed
+LEFT JOIN token_row AS row
+    ON row.token = listed.token AND listed.started_at >= row.valid_from AND listed.started_at < row.valid_to
+LEFT JOIN own_domain AS own ON own.domain = listed.domain;
+
+CREATE OR REPLACE TEMP TABLE mail_direction AS
+SELECT conversation_id, CASE WHEN bool_or(is_own) THEN 'outbound' ELSE 'inbound' END AS direction
+FROM address
+WHERE role = 'from'
+GROUP BY conversation_id;
+
+-- The copies that speak for the conversation: those of its direction.
+CREATE OR REPLACE TEMP TABLE speaking_address AS
+SELECT address.*, mail_direction.direction
+FROM address
+JOIN mail_direction USING (conversation_id)
+JOIN (SELECT raw_id, is_own AS sender_is_own FROM address WHERE role = 'from') AS sender USING (raw_id)
+WHERE sender_is_own = (mail_direction.direction = 'outbound');
+
+CREATE OR REPLACE TEMP TABLE mail_party AS
+SELECT DISTINCT conversation_id, token, domain
+FROM speaking_address
+WHERE (direction = 'inbound' AND role = 'from')
+    OR (direction = 'outbound' AND role IN ('to', 'cc', 'bcc') AND NOT is_own AND token IS NOT NULL);
+
+-- Ours: the sender of an outbound message, the own recipients of an inbound one, in header order.
+CREATE OR REPLACE TEMP TABLE mail_representative AS
+WITH ours AS (
+    SELECT *
+    FROM speaking_address
+    WHERE is_own AND ((direction = 'outbound' AND role = 'from') OR (direction = 'inbound' AND role <> 'from'))
+),
+participant AS (
+    SELECT conversation_id, representative_id,
+        min({'role': role_order, 'position': position}) AS place,
+        arg_min({'team': team, 'function': function},
+                {'role': role_order, 'position': position, 'at': started_at, 'raw_id': raw_id}) AS group_of
+    FROM ours
+    WHERE representative_id IS NOT NULL
+    GROUP BY conversation_id, representative_id
+),
+shared AS (
+    SELECT conversation_id,
+        arg_min({'team': team, 'function': function},
+                {'role': role_order, 'position': position, 'at': started_at, 'raw_id': raw_id}) AS group_of
+    FROM ours
+    WHERE team IS NOT NULL
+    GROUP BY conversation_id
+),
+ranked AS (
+    SELECT conversation_id,
+        list({'id': representative_id, 'group_of': group_of} ORDER BY place, representative_id) AS people
+    FROM participant
+    GROUP BY conversation_id
+)
+SELECT
+    mail_direction.conversation_id,
+    people[1].id AS representative_id,
+    coalesce(list_transform(people, lambda p: p.id), []) AS participants,
+    CASE WHEN people IS NOT NULL THEN people[1].group_of.team ELSE shared.group_of.team END AS team,
+    CASE WHEN people IS NOT NULL THEN people[1].group_of.function ELSE shared.group_of.function END AS function
+FROM mail_direction
+LEFT JOIN ranked ON ranked.conversation_id = mail_direction.conversation_id
+LEFT JOIN shared ON shared.conversation_id = mail_direction.conversation_id;
+
+INSERT INTO drafted_conversation BY NAME
+WITH copies AS (
+    SELECT
+        conversation_id,
+        arg_min(source, raw_id) AS source,
+        list_sort(list_distinct(list(source))) AS sources,
+        min(started_at) AS started_at,
+        bool_or(coalesce(automated, false)) AS automated,
+        bool_or(coalesce(bulk, false)) AS bulk
+    FROM scope_copy
+    WHERE NOT is_repeat
+    GROUP BY conversation_id
+),
+recipients AS (
+    SELECT conversation_id, count(DISTINCT token) AS recipient_count
+    FROM address
+    WHERE role IN ('to', 'cc', 'bcc') AND NOT is_own
+    GROUP BY conversation_id
+),
+party AS (
+    SELECT conversation_id, token, max(domain) AS domain FROM mail_party GROUP BY conversation_id, token
+)
+SELECT
+    copies.conversation_id,
+    party.token,
+    party.domain,
+    'email' AS channel,
+    copies.source, copies.sources,
+    NULL AS line,
+    mail_direction.direction,
+    copies.started_at,
+    copies.started_at AS ended_at,
+    NULL AS talk_started_at,
+    0 AS talk_seconds,
+    ours.representative_id, ours.participants, ours.team, ours.function,
+    party.conversation_id IS NULL AS is_internal,
+    'talk' AS attempt,
+    copies.automated,
+    copies.bulk OR coalesce(recipient_count, 0) > getvariable('bulk_recipients') AS bulk,
+    false AS emergency
+FROM copies
+JOIN mail_direction ON mail_direction.conversation_id = copies.conversation_id
+LEFT JOIN party ON party.conversation_id = copies.conversation_id
+LEFT JOIN mail_representative AS ours ON ours.conversation_id = copies.conversation_id
+LEFT JOIN recipients ON recipients.conversation_id = copies.conversation_id;

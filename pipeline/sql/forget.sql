@@ -1,0 +1,47 @@
+-- Forgets what can no longer change. An interaction stays while an activity in doubt may be about it, and while another
+-- interaction of the same evidence stays; an activity stays with the interaction it explains.
+-- Input: settled_activity, settled_interaction, candidate. Output: the state, smaller.
+CREATE OR REPLACE TEMP TABLE kept_evidence AS
+SELECT evidence_id FROM scope_interaction
+WHERE rowid NOT IN (SELECT i_no FROM settled_interaction)
+    OR rowid IN (SELECT i_no FROM candidate WHERE a_no NOT IN (SELECT a_no FROM settled_activity))
+UNION
+SELECT evidence_id FROM conversation
+WHERE exclusion IS NOT NULL AND ended_at + getvariable('window_after') >= getvariable('closed_through');
+
+CREATE OR REPLACE TABLE interaction AS
+SELECT * FROM interaction SEMI JOIN kept_evidence USING (evidence_id);
+
+CREATE OR REPLACE TABLE conversation AS
+SELECT * FROM conversation SEMI JOIN kept_evidence USING (evidence_id);
+
+CREATE OR REPLACE TABLE leg AS
+SELECT * FROM leg SEMI JOIN conversation USING (conversation_id);
+
+CREATE OR REPLACE TABLE mail_copy AS
+SELECT * FROM mail_copy SEMI JOIN conversation USING (conversation_id);
+
+CREATE OR REPLACE TABLE key_component AS
+SELECT * FROM key_component SEMI JOIN conversation USING (conversation_id);
+
+CREATE OR REPLACE TABLE activity AS
+SELECT * FROM activity
+WHERE activity_id NOT IN (
+    SELECT activity_id FROM scope_activity WHERE rowid IN (SELECT a_no FROM settled_activity)
+)
+    OR (status = 'trace' AND interaction_id IN (SELECT interaction_id FROM interaction));
+
+CREATE OR REPLACE TABLE activity_fact AS
+SELECT * FROM activity_fact
+WHERE activity_id IN (SELECT activity_id FROM activity)
+    OR (deleted AND logged_to + getvariable('before') >= getvariable('closed_through'));
+
+CREATE OR REPLACE TABLE activity_key AS SELECT * FROM activity_key SEMI JOIN activity USING (activity_id);
+
+CREATE OR REPLACE TABLE exact_pair AS
+SELECT * FROM exact_pair SEMI JOIN activity USING (activity_id) SEMI JOIN interaction USING (evidence_id);
+
+CREATE OR REPLACE TABLE node_edge AS
+SELECT * FROM node_edge
+WHERE (interaction_id IS NULL OR interaction_id IN (SELECT interaction_id FROM interaction))
+    AND (activity_id IS NULL OR activity_id IN (SELECT activity_id FROM activity));

@@ -1,0 +1,98 @@
+"""The engine's SQL: one file a step, run in order on one connection, and nothing run that has nothing to do.
+
+A statement may carry a line ``-- needs: a, b``: where all of these tables are empty, so is what it makes or changes,
+and it is not run. Planning a statement costs more than running it on a handful of rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import duckdb
+
+_MAKES = re.compile(r"CREATE OR REPLACE (?:TEMP )?TABLE (\w+)")
+_GROWS = re.compile(r"INSERT INTO (\w+)")
+_SHRINKS = re.compile(r"(?:DELETE FROM|UPDATE) (\w+)")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, the table that it makes, adds to or changes, and the tables without which it is idle."""
+
+    text: str
+    needs: tuple[str, ...]
+    makes: str | None
+    grows: str | None
+    changes: str | None
+
+
+@cache
+def statements(step: str) -> tuple[Statement, ...]:
+    """Return the statements of a step, in order.
+
+    Raises:
+        FileNotFoundError: when there is no such step.
+    """
+    text = files("pipeline").joinpath("sql", f"{step}.sql").read_text(encoding="utf-8")
+    return tuple(_statement(part) for part in re.split(r";\s*\n", text + "\n") if _code(part))
+
+
+def _code(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip(" ;\n")
+
+
+def _statement(text: str) -> Statement:
+    code = _code(text)
+    needs = re.findall(r"^-- needs: (.+)$", text, re.MULTILINE)
+    made, grown, changed = _MAKES.match(code), _GROWS.match(code), _SHRINKS.match(code)
+    return Statement(
+        code,
+        tuple(name.strip() for line in needs for name in line.split(",")),
+        made.group(1) if made else None,
+        grown.group(1) if grown else None,
+        changed.group(1) if changed else None,
+    )
+
+
+class Steps:
+    """Runs steps on a connection and knows how many rows each table got last. `rows` may be set from outside."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._made: set[str] = set()
+        self.rows: defaultdict[str, int] = defaultdict(int)
+
+    def run(self, *steps: str) -> None:
+        """Run steps in order."""
+        for step in steps:
+            for statement in statements(step):
+                self._run(statement)
+
+    def _run(self, statement: Statement) -> None:
+        is_idle = bool(statement.needs) and not any(self.rows[name] for name in statement.needs)
+        if statement.makes:
+            name = statement.makes
+            if is_idle and name in self._made:
+                if self.rows[name]:
+                    self._connection.execute(f"TRUNCATE {name}")
+            else:
+                self.rows[name] = self._execute(statement.text)
+                self._made.add(name)
+                return
+            self.rows[name] = 0
+        elif statement.changes:
+            if not is_idle and self.rows[statement.changes]:
+                self._connection.execute(statement.text)
+        elif statement.grows:
+            if not is_idle:
+                self.rows[statement.grows] += self._execute(statement.text)
+        else:
+            self._connection.execute(statement.text)
+
+    def _execute(self, text: str) -> int:
+        counted = self._connection.execute(text).fetchall()
+        return int(counted[0][0]) if counted else 0
