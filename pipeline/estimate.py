@@ -1,0 +1,55 @@
+"""How far a share can be trusted: its interval, and its bounds while some cases are undecided."""
+
+from __future__ import annotations
+
+import math
+
+# Two-sided 95 %: the 97.5 % point of the standard normal distribution.
+_Z = 1.959963984540054
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float] | None:
+    """Return the 95 % Wilson interval of a share, 0-1; None without trials.
+
+    Unlike the textbook interval it stays within 0-1 and is right for few trials and for shares near 0 or 1.
+
+    >>> [round(end, 3) for end in wilson(5, 10)]
+    [0.237, 0.763]
+    >>> wilson(0, 0) is None
+    True
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927), 209-212.
+
+    Raises:
+        ValueError: when successes are negative or more than the trials.
+    """
+    _check(successes, trials)
+    if not trials:
+        return None
+    share = successes / trials
+    weight = _Z * _Z / trials
+    centre = (share + weight / 2) / (1 + weight)
+    reach = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    # Rounding must not put the end on the wrong side of what was counted.
+    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
+
+
+def bounds(successes: int, trials: int, pending: int) -> tuple[float, float] | None:
+    """Return the share if all pending cases failed, and if all succeeded; None without any case.
+
+    >>> bounds(6, 8, 2)
+    (0.6, 0.8)
+
+    Raises:
+        ValueError: when a count is negative or successes are more than the trials.
+    """
+    _check(successes, trials)
+    if pending < 0:
+        raise ValueError(f"{pending} pending cases; expected 0 or more")
+    cases = trials + pending
+    return (successes / cases, (successes + pending) / cases) if cases else None
+
+
+def _check(successes: int, trials: int) -> None:
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials; expected 0 <= successes <= trials")

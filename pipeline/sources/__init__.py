@@ -1,0 +1,1 @@
+"""Parsers of source systems, one file per system, found through `pipeline.sources.registry`."""

@@ -1,0 +1,321 @@
+"""Files as text, whatever they are packed in, in bounded memory.
+
+Exports come compressed, cut off, in UTF-16, with a byte order mark, with bytes that are no text and with
+lines of two hundred megabytes. Parsers should not notice: what they get from here is UTF-8 without a mark,
+and what cannot be read is an error that says where and what to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipeline.errors import InvalidRecord
+from pipeline.sources.unpacking import Text, open_text
+
+HEAD_SIZE: Final = 65_536
+BLOCK_SIZE: Final = 16 << 20
+MAX_LINE: Final = 1 << 20
+MAX_RECORD_LINES: Final = 2_000
+START_KEPT: Final = 2_000
+
+# The default limit of 128 KiB is less than a long text field of a CRM.
+csv.field_size_limit(max(csv.field_size_limit(), 2 * MAX_LINE))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines of a file: valid UTF-8, the last line with or without its line feed.
+
+    `first_line` counts from 1; `offset` is where the block begins in the unpacked text, `stored` how many
+    bytes of the file as stored had been read when the block was complete.
+    """
+
+    data: bytes
+    first_line: int
+    offset: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line too long to be a record; only its beginning is kept. Places as in `Block`; `length` in bytes."""
+
+    start: str
+    first_line: int
+    offset: int
+    length: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRecord:
+    """One record of a delimited text: `line` is its first physical line, `text` how it is written.
+
+    `problem` says why the fields cannot be trusted; null for a good record.
+    """
+
+    line: int
+    fields: list[str]
+    text: str
+    problem: str | None = None
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
+    """Open a file for reading as UTF-8 bytes, unpacked from gzip or zstd, without a byte order mark.
+
+    What it is packed in is told by its first bytes, never by its name. UTF-16 is turned into UTF-8. Bytes that
+    are no UTF-8 stay as they are: see `blocks`, `lines` and `csv_records`, which replace them.
+
+    Raises:
+        InvalidRecord: while reading, when an archive ends in the middle or is damaged.
+        OSError: when the file cannot be opened.
+    """
+    return io.BufferedReader(open_text(path), HEAD_SIZE)
+
+
+def head(path: Path, size: int = HEAD_SIZE) -> bytes:
+    """Return the first bytes of the text in a file, as `open_bytes` gives them; what can be read of a damaged one."""
+    kept = bytearray()
+    with open_bytes(path) as stream:
+        try:
+            while len(kept) < size:
+                piece = stream.read1(size - len(kept))
+                if not piece:
+                    break
+                kept += piece
+        except InvalidRecord:
+            pass
+    return bytes(kept)
+
+
+def blocks(path: Path, size: int = BLOCK_SIZE, max_line: int = MAX_LINE) -> Iterator[Block | LongLine]:
+    """Yield a file as blocks of whole lines of about `size` bytes, in order; bytes that are no UTF-8 are replaced.
+
+    Memory stays within a few times `size + max_line`, however long a line is.
+
+    Raises:
+        InvalidRecord: when an archive ends in the middle or is damaged; whole lines before that come first.
+    """
+    with open_text(path) as raw:
+        yield from _blocks(raw, size, max_line)
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and text of each line, without its line end; a line too long is cut at 2,000 characters.
+
+    Raises:
+        InvalidRecord: as `blocks`.
+    """
+    for block in blocks(path):
+        if isinstance(block, LongLine):
+            yield block.first_line, block.start
+        else:
+            yield from numbered_lines(block)
+
+
+def numbered_lines(block: Block) -> Iterator[tuple[int, str]]:
+    """Yield the number and text of each line of a block, without its line end."""
+    texts = block.data.decode("utf-8").split("\n")
+    if texts[-1] == "":
+        texts.pop()
+    for number, text in enumerate(texts, block.first_line):
+        yield number, text.removesuffix("\r")
+
+
+def csv_records(
+    path: Path, delimiter: str = ",", width: int | None = None, quoting: bool = True
+) -> Iterator[CsvRecord]:
+    """Yield the records of a delimited text file, one per physical line or more where a quoted field has line feeds.
+
+    Blank lines are no records. `width` is the number of columns that a record must have; None: as many as the
+    first record, which is yielded too. A record that is unlike that, a quotation mark that never closes and a
+    line too long have a `problem`, and reading goes on with the next line.
+
+    Raises:
+        InvalidRecord: as `blocks`.
+    """
+    expected = width
+
+    def accepts(count: int) -> bool:
+        nonlocal expected
+        if expected is None:
+            expected = count
+        return count == expected
+
+    def describe(count: int) -> str:
+        return f"has {_counted(count, 'column')}, expected {expected}"
+
+    def units() -> Iterator[tuple[int, str] | LongLine]:
+        for block in blocks(path):
+            if isinstance(block, LongLine):
+                yield block
+            else:
+                yield from numbered_lines(block)
+
+    yield from group_records(units(), accepts, describe, delimiter, quoting)
+
+
+def group_records(
+    units: Iterable[tuple[int, str] | LongLine],
+    accepts: Callable[[int], bool],
+    describe: Callable[[int], str],
+    delimiter: str = ",",
+    quoting: bool = True,
+) -> Iterator[CsvRecord]:
+    """Yield numbered lines as records; `accepts` judges a count of columns and `describe` words the refusal.
+
+    A quotation mark opened on one line may close on a later one only if the record is then accepted. Otherwise
+    the first line alone is refused and the next line starts anew: one stray mark never costs its neighbours.
+    """
+    waiting: list[tuple[int, str] | LongLine] = []
+    source = iter(units)
+
+    def following(place: int) -> tuple[int, str] | LongLine | None:
+        while len(waiting) <= place:
+            unit = next(source, None)
+            if unit is None:
+                return None
+            waiting.append(unit)
+        return waiting[place]
+
+    while (unit := following(0)) is not None:
+        del waiting[0]
+        if isinstance(unit, LongLine):
+            yield CsvRecord(
+                unit.first_line, [], unit.start, f"line of {unit.length:,} bytes is too long to be a record"
+            )
+            continue
+        number, text = unit
+        if not text.strip():
+            continue
+        fields, is_open = split_fields(text, delimiter, quoting)
+        if not is_open:
+            yield CsvRecord(number, fields, text, None if accepts(len(fields)) else describe(len(fields)))
+            continue
+        taken = 0
+        joined = [text]
+        size = len(text)
+        while taken < MAX_RECORD_LINES and size < MAX_LINE:
+            unit = following(taken)
+            if unit is None or isinstance(unit, LongLine):
+                break
+            taken += 1
+            joined.append(unit[1])
+            size += len(unit[1])
+            if '"' in unit[1]:
+                whole = "\n".join(joined)
+                fields, is_open = split_fields(whole, delimiter, quoting)
+                if not is_open:
+                    break
+        if not is_open and _is_strict(whole, delimiter) and accepts(len(fields)):
+            del waiting[:taken]
+            yield CsvRecord(number, fields, whole)
+        else:
+            yield CsvRecord(number, [], text, "a quotation mark opens and does not close where the record ends")
+
+
+def split_fields(text: str, delimiter: str = ",", quoting: bool = True) -> tuple[list[str], bool]:
+    """Return the fields of one record and whether a quotation mark is still open at its end.
+
+    >>> split_fields('1,"a ""b"", c",')
+    (['1', 'a "b", c', ''], False)
+    """
+    if not quoting or '"' not in text:
+        return text.split(delimiter), False
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True)), False
+    except csv.Error as error:
+        is_open = "unexpected end" in str(error)
+    try:
+        return next(csv.reader([text], delimiter=delimiter)), is_open
+    except csv.Error:  # a field over the limit, a carriage return outside quotes
+        return text.split(delimiter), False
+
+
+def _is_strict(text: str, delimiter: str) -> bool:
+    try:
+        next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _blocks(text: Text, size: int, max_line: int) -> Iterator[Block | LongLine]:
+    line, offset = 1, 0  # of what `held` begins with
+    held = bytearray()
+    failure: InvalidRecord | None = None
+    at_end = False
+    while not at_end:
+        try:
+            wanted = len(held) + size
+            while len(held) < wanted and (piece := text.read_piece()):
+                held += piece
+            at_end = len(held) < wanted
+        except InvalidRecord as error:
+            failure, at_end = error, True
+        # The last line of a broken archive is not whole either.
+        cut = len(held) if at_end and not failure else held.rfind(b"\n") + 1
+        with memoryview(held) as view:
+            whole = bytes(view[:cut])
+        del held[:cut]
+        yield from _cut_long_lines(whole, line, offset, max_line, text.stored_position)
+        line += whole.count(b"\n")
+        offset += len(whole)
+        if len(held) > max_line and not at_end:
+            start, length = bytes(held[:START_KEPT]), len(held)
+            held.clear()
+            try:
+                while piece := text.read_piece():
+                    end = piece.find(b"\n")
+                    if end >= 0:
+                        length += end + 1
+                        held += piece[end + 1 :]
+                        break
+                    length += len(piece)
+                else:
+                    at_end = True
+            except InvalidRecord as error:
+                failure, at_end = error, True
+            yield LongLine(start.decode("utf-8", "replace"), line, offset, length, text.stored_position)
+            line += 1
+            offset += length
+    if failure:
+        raise failure
+
+
+def _cut_long_lines(data: bytes, line: int, offset: int, max_line: int, stored: int) -> Iterator[Block | LongLine]:
+    """Yield the block, or the blocks around the lines in it that are too long."""
+    begin = place = 0
+    while len(data) - place > max_line:
+        end = data.rfind(b"\n", place, place + max_line + 1)
+        if end >= 0:
+            place = end + 1
+            continue
+        if place > begin:
+            yield _block(data[begin:place], line, offset + begin, stored)
+            line += data.count(b"\n", begin, place)
+        end = data.find(b"\n", place) + 1 or len(data)
+        start = data[place : min(end, place + START_KEPT)].decode("utf-8", "replace").rstrip("\r\n")
+        yield LongLine(start, line, offset + place, end - place, stored)
+        line += 1
+        begin = place = end
+    if begin < len(data):
+        yield _block(data[begin:], line, offset + begin, stored)
+
+
+def _block(data: bytes, line: int, offset: int, stored: int) -> Block:
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            data = data.decode("utf-8", "replace").encode("utf-8")
+    return Block(data, line, offset, stored)
