@@ -1,0 +1,1 @@
+"""A fictitious company whose systems write what real ones write, and whose truth is known."""
