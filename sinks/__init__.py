@@ -1,0 +1,1 @@
+"""The storage shell: the DuckDB store and the measures read from it."""

@@ -1,0 +1,132 @@
+"""The explanation of one interaction: its raw events, whom it was with, and every activity that was weighed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import ConfigurationError
+from pipeline.explain import Verdict, summary, weigh
+from schemas.facts import SCHEMAS
+from schemas.settings import EngineSettings
+from sinks import measures
+from sinks.store import Store
+
+# How far around an interaction activities are shown that are outside of its window.
+SHOWN_BEFORE = timedelta(days=2)
+SHOWN_AFTER = timedelta(days=14)
+MOST_ACTIVITIES = 200
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that decided about one interaction. Rows are dictionaries with the columns of the store's views."""
+
+    interaction: dict[str, Any]
+    evidence: list[dict[str, Any]]
+    holders: list[dict[str, Any]]
+    verdicts: list[Verdict]
+    summary: str
+
+
+def explain(store: Store, interaction_id: str) -> Explanation:
+    """Return the explanation of the interaction with this id, or with the only id that begins so.
+
+    Raises:
+        ConfigurationError: when no interaction, or more than one, has such an id.
+    """
+    interaction = measures.interaction(store, interaction_id)
+    settings = _settings(store)
+    evidence = store.rows(
+        "SELECT * FROM evidence WHERE evidence_id = $id ORDER BY started_at, raw_id", {"id": interaction["evidence_id"]}
+    )
+    facts, fates = _surroundings(store, interaction)
+    verdicts = weigh(settings, facts, interaction, fates)
+    return Explanation(interaction, evidence, _holders(store, interaction), verdicts, summary(interaction, verdicts))
+
+
+def _settings(store: Store) -> EngineSettings:
+    run = store.last_run()
+    if run is None:
+        raise ConfigurationError(f"the store {store.path} holds no run; make one: bypassflow replay PATH --db FILE")
+    return EngineSettings.model_validate_json(run.settings)
+
+
+def _holders(store: Store, interaction: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the contacts and accounts that hold the interaction's identifier."""
+    return store.rows(
+        """
+        SELECT 'contact' AS kind, contact_id AS id, account_id AS account_id, source
+        FROM contact WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
+        UNION
+        SELECT 'account', account_id, account_id, source
+        FROM account WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
+        ORDER BY ALL
+        """,
+        {"token": interaction["token"]},
+    )
+
+
+def _surroundings(store: Store, interaction: dict[str, Any]) -> tuple[dict[str, pa.Table], dict[str, dict[str, Any]]]:
+    """Return the facts that the interaction's match depends on, and what became of the activities among them."""
+    parameters = {
+        "evidence": interaction["evidence_id"],
+        "since": interaction["started_at"] - SHOWN_BEFORE,
+        "until": interaction["ended_at"] + SHOWN_AFTER,
+        "ended_at": interaction["ended_at"],
+        "customers": interaction["customer_ids"],
+        "people": interaction["participants"],
+        "channel": interaction["channel"],
+        "token": interaction["token"],
+        "ticket": interaction["ticket_id"],
+    }
+    fates = store.rows(
+        f"""
+        WITH own_key AS (
+            SELECT event_id AS key FROM evidence WHERE evidence_id = $evidence
+            UNION SELECT session_id FROM evidence WHERE evidence_id = $evidence
+        )
+        SELECT activity_id, status, tier, interaction_id
+        FROM crm_activities
+        WHERE (logged_to >= $since AND logged_from <= $until AND (
+                list_has_any(customer_ids, $customers::VARCHAR[])
+                OR (len($customers::VARCHAR[]) = 0 AND kind = $channel
+                    AND list_has_any(representative_ids, $people::VARCHAR[]))))
+            OR list_has_any(keys, (SELECT coalesce(list(key), []) FROM own_key WHERE key IS NOT NULL))
+            OR activity_id = $ticket
+        ORDER BY abs(epoch_us(logged_from) - epoch_us($ended_at::TIMESTAMP)), activity_id
+        LIMIT {MOST_ACTIVITIES}
+        """,
+        {name: value for name, value in parameters.items() if name not in ("token",)},
+    )
+    ids = {"ids": [fate["activity_id"] for fate in fates]}
+    facts = {
+        "observation": _facts(
+            store,
+            "observation",
+            "SEMI JOIN (SELECT raw_id FROM evidence WHERE evidence_id = $evidence) AS own USING (raw_id)",
+            {"evidence": interaction["evidence_id"]},
+        ),
+        "activity": _facts(store, "activity", "WHERE list_contains($ids::VARCHAR[], activity_id)", ids, latest=True),
+        "contact": _facts(
+            store,
+            "contact",
+            "WHERE list_contains(tokens, $token) OR contact_id IN ("
+            "SELECT unnest(contact_ids) FROM activity WHERE list_contains($ids::VARCHAR[], activity_id))",
+            ids | {"token": interaction["token"]},
+        ),
+    }
+    facts |= {kind: _facts(store, kind, "", {}) for kind in ("account", "directory_entry", "crm_user", "feed_progress")}
+    return facts, {fate["activity_id"]: fate for fate in fates}
+
+
+def _facts(store: Store, kind: str, tail: str, parameters: dict[str, Any], latest: bool = False) -> pa.Table:
+    schema = SCHEMAS[kind]
+    columns = ", ".join(
+        f"{field.name}::VARCHAR AS {field.name}" if pa.types.is_string(field.type) else field.name for field in schema
+    )
+    table = "latest_activity" if latest else kind
+    return store.query(f"SELECT {columns} FROM {table} {tail}", parameters).cast(schema)

@@ -1,0 +1,347 @@
+"""The number, the rows behind it, and the accounts: read from a store.
+
+Pure functions turn a question into SQL with bound values; dimensions and filters come from a fixed list. Each question
+is then asked in one place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from pipeline.errors import ConfigurationError
+from pipeline.estimate import bounds, wilson
+from sinks.store import Store
+
+Row = dict[str, Any]
+
+# Zones change their offset on quarters of an hour, so these, and not each interaction, are converted to local time.
+_QUARTER: Final = 900_000_000
+_LOCAL: Final = "timezone($zone, timezone('UTC', make_timestamp(quarter * 900000000)))"
+_SOURCE: Final = (
+    "CASE WHEN contains(sources, '+') THEN array_to_string(list_sort(string_split(sources, '+')), '+') ELSE sources END"
+)
+
+_PLAIN: Final[Mapping[str, str]] = {
+    "channel": "channel::VARCHAR",
+    "line": "line::VARCHAR",
+    "team": "team",
+    "function": "function",
+    "direction": "direction::VARCHAR",
+    "source": _SOURCE,
+    "segment": "segment",
+    "reason": "reason::VARCHAR",
+}
+_TEMPORAL: Final[Mapping[str, str]] = {
+    "hour": f"hour({_LOCAL})::INTEGER",
+    "weekday": f"isodow({_LOCAL})::INTEGER",
+    "day": f"strftime({_LOCAL}, '%Y-%m-%d')",
+    "week": f"strftime({_LOCAL}, '%G-W%V')",
+    "month": f"strftime({_LOCAL}, '%Y-%m')",
+}
+DIMENSIONS: Final = (*_PLAIN, *_TEMPORAL)
+
+_FILTERS: Final[Mapping[str, str]] = {
+    **_PLAIN,
+    "outcome": "outcome::VARCHAR",
+    "tier": "tier::VARCHAR",
+    "company": "company_id",
+    "token": "token",
+    "contact": "contact_id",
+    "activity": "activity_id",
+    "ticket": "ticket_id",
+}
+# A list-valued column fits when any of its values is asked for.
+_LIST_FILTERS: Final[Mapping[str, str]] = {"representative": "participants", "customer": "customer_ids"}
+FILTERS: Final = (*_FILTERS, *_LIST_FILTERS)
+
+_OUTCOMES: Final = ("traced", "siloed", "bypassed", "pending")
+_EXCLUSIONS: Final = (
+    "internal", "automated", "bulk", "emergency", "never_log", "unanswered", "no_human", "too_short",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Query:
+    """SQL with named values for it."""
+
+    sql: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+# -- what is asked -----------------------------------------------------------------------------------------------------
+
+
+def instant(text: str, zone: ZoneInfo) -> datetime:
+    """Return the instant that a user means, UTC without a zone.
+
+    A date is its first instant in the zone; an instant without an offset is local time of the zone.
+
+    >>> instant("2024-06-01", ZoneInfo("Europe/Helsinki"))
+    datetime.datetime(2024, 5, 31, 21, 0)
+
+    Raises:
+        ConfigurationError: when it is neither.
+    """
+    try:
+        value = (
+            datetime.combine(date.fromisoformat(text), time.min) if len(text) == 10 else datetime.fromisoformat(text)
+        )
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=zone)
+        return value.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise ConfigurationError(
+            f"{text!r} is no date; expected a day such as 2024-05-31, or an instant such as 2024-05-31T18:00:00Z"
+        ) from None
+
+
+def report_query(
+    by: Sequence[str], since: datetime | None = None, until: datetime | None = None, zone: str = "UTC"
+) -> Query:
+    """Return the query of a report: one row per group, with the count of each outcome.
+
+    Raises:
+        ConfigurationError: when a dimension is unknown.
+    """
+    dimensions = tuple(dict.fromkeys(_known(name, DIMENSIONS, "dimension") for name in by))
+    plain = [f"{_PLAIN[name]} AS {name}" for name in dimensions if name in _PLAIN]
+    temporal = [name for name in dimensions if name in _TEMPORAL]
+    counts = [f"count(*) FILTER (outcome = '{outcome}') AS {outcome}_count" for outcome in _OUTCOMES]
+    quarter = [f"epoch_us(started_at) // {_QUARTER} AS quarter"] if temporal else []
+    where, values = _where(since, until)
+    inner = (
+        f"SELECT {', '.join([*plain, *quarter, 'count(*) AS interaction_count', *counts])} "
+        f"FROM current_interaction{where} GROUP BY ALL"
+    )
+    if temporal:
+        values["zone"] = zone
+    groups = [f"{_TEMPORAL[name]} AS {name}" if name in _TEMPORAL else name for name in dimensions]
+    sums = [f"sum({name}_count)::BIGINT AS {name}_count" for name in ("interaction", *_OUTCOMES)]
+    order = f" ORDER BY {', '.join(f'{name} NULLS LAST' for name in dimensions)}" if dimensions else ""
+    sql = f"SELECT {', '.join([*groups, *sums])} FROM ({inner}) GROUP BY ALL{order}"
+    return Query(sql, values)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which interactions: each name of `FILTERS` with the values that fit; times half open, UTC without a zone.
+
+    The value "none" stands for no value: a team that is unknown, a reason that there is not.
+    """
+
+    values: Mapping[str, Collection[str]] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+
+def interactions_query(filters: Filters) -> Query:
+    """Return the query of interactions with their evidence, in order of time.
+
+    Raises:
+        ConfigurationError: when a filter is unknown or the limit negative.
+    """
+    where, values = _where(filters.since, filters.until, filters.values)
+    if filters.limit is not None and filters.limit < 0:
+        raise ConfigurationError(f"a limit of {filters.limit} rows makes no sense; expected 0 or more")
+    limit = "" if filters.limit is None else f" LIMIT {int(filters.limit)}"
+    chosen = f"SELECT * FROM current_interaction{where} ORDER BY started_at, interaction_id{limit}"
+    return Query(_WITH_EVIDENCE.format(chosen=chosen), values)
+
+
+# The position is the number after the last colon of a raw_id that names a place; the file stands before it.
+_WITH_EVIDENCE: Final = """
+WITH chosen AS MATERIALIZED ({chosen}),
+member AS (
+    SELECT d.evidence_id, d.raw_id
+    FROM current_disposition AS d
+    SEMI JOIN (SELECT DISTINCT coalesce(evidence_id, interaction_id) AS evidence_id FROM chosen) AS asked
+        USING (evidence_id)
+),
+piece AS (
+    SELECT
+        member.evidence_id,
+        list({{
+            'raw_id': o.raw_id,
+            'source': o.source,
+            'file': nullif(regexp_extract(o.raw_id, '^[^:]*:(.*):[0-9]+$', 1), ''),
+            'position': try_cast(regexp_extract(o.raw_id, ':([0-9]+)$', 1) AS BIGINT),
+            'key': coalesce(o.event_id, o.session_id)
+        }} ORDER BY o.started_at, o.raw_id) AS evidence
+    FROM member
+    JOIN observation AS o ON o.raw_id = member.raw_id
+    GROUP BY member.evidence_id
+)
+SELECT
+    i.interaction_id,
+    coalesce(i.evidence_id, i.interaction_id) AS evidence_id,
+    i.company_id,
+    i.channel::VARCHAR AS channel,
+    i.line::VARCHAR AS line,
+    i.direction::VARCHAR AS direction,
+    i.started_at,
+    i.ended_at,
+    i.talk_seconds,
+    i.team,
+    i.function,
+    i.representative_id,
+    coalesce(i.participants, []) AS participants,
+    string_split(i.sources, '+') AS sources,
+    i.token,
+    s.display AS identifier,
+    coalesce(i.customer_ids, []) AS customer_ids,
+    i.contact_id,
+    i.segment,
+    i.outcome::VARCHAR AS outcome,
+    i.reason::VARCHAR AS reason,
+    i.tier::VARCHAR AS tier,
+    i.activity_id,
+    i.ticket_id,
+    i.trace_delay_seconds,
+    i.window_ends_at,
+    coalesce(piece.evidence, []) AS evidence
+FROM chosen AS i
+LEFT JOIN piece ON piece.evidence_id = coalesce(i.evidence_id, i.interaction_id)
+LEFT JOIN shown_identifier AS s ON s.token = i.token
+ORDER BY i.started_at, i.interaction_id
+"""
+
+
+# -- what is answered --------------------------------------------------------------------------------------------------
+
+
+def report(
+    store: Store,
+    by: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    zone: str | None = None,
+) -> list[Row]:
+    """Return the number: one row per group of the dimensions, in their order; without dimensions one row.
+
+    `since` and `until` are UTC without a zone, half open, compared with an interaction's start. Hours, days, weeks
+    (ISO), months and weekdays (1 is Monday) are those of `zone`, by default the zone of the last run. What several
+    sources saw stands under their names joined by "+". Beside the share and its 95 % interval stand
+    `lowest_bypass_share` and `highest_bypass_share`: if all pending became traced, and if none did.
+
+    Raises:
+        ConfigurationError: when a dimension or the zone is unknown.
+    """
+    query = report_query(by, since, until, zone or zone_of(store))
+    rows = store.rows(query.sql, query.values)
+    if not by and not rows:
+        rows = [dict.fromkeys((f"{name}_count" for name in ("interaction", *_OUTCOMES)), 0)]
+    return [{**row, **_shares(row)} for row in rows]
+
+
+def audit(store: Store) -> list[Row]:
+    """Return the accounts: for each source of raw events what each became, and how many are unaccounted for."""
+    rows = []
+    for account in store.rows("SELECT * FROM accounts ORDER BY source"):
+        excluded = {reason: account[f"{reason}_count"] for reason in _EXCLUSIONS if account[f"{reason}_count"]}
+        names = ("source", "raw_count", "interaction_count", "duplicate_count")
+        rows.append(
+            {name: account[name] for name in names}
+            | {"excluded": excluded}
+            | {name: account[name] for name in ("rejected_count", "unaccounted_count")}
+        )
+    return rows
+
+
+def interactions(store: Store, filters: Filters | None = None) -> pa.Table:
+    """Return interactions with identifier and evidence, in order of time; columns as in the view, then `evidence`.
+
+    Raises:
+        ConfigurationError: when a filter is unknown.
+    """
+    query = interactions_query(filters or Filters())
+    return store.query(query.sql, query.values)
+
+
+def interaction(store: Store, id_prefix: str) -> Row:
+    """Return the one interaction whose id begins so.
+
+    Raises:
+        ConfigurationError: when there is none, or more than one.
+    """
+    prefix = id_prefix.strip().lower()
+    if not prefix:
+        raise ConfigurationError("an interaction's id is missing; bypassflow interactions lists them")
+    found = store.rows(
+        "SELECT interaction_id FROM current_interaction WHERE starts_with(interaction_id, $prefix) ORDER BY 1 LIMIT 4",
+        {"prefix": prefix},
+    )
+    ids = [row["interaction_id"] for row in found]
+    if not ids:
+        raise ConfigurationError(f"no interaction's id begins with {id_prefix!r}; bypassflow interactions lists them")
+    if len(ids) > 1 and prefix not in ids:
+        more = ", ..." if len(ids) > 3 else ""
+        raise ConfigurationError(
+            f"several interactions' ids begin with {id_prefix!r}: {', '.join(ids[:3])}{more}; give more of it"
+        )
+    chosen = "SELECT * FROM current_interaction WHERE interaction_id = $id"
+    row: Row = store.rows(_WITH_EVIDENCE.format(chosen=chosen), {"id": prefix if prefix in ids else ids[0]})[0]
+    return row
+
+
+def zone_of(store: Store) -> str:
+    """Return the company's time zone, as the last run had it."""
+    return str(store.rows("SELECT timezone FROM company_zone")[0]["timezone"])
+
+
+# -- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _shares(row: Row) -> Row:
+    untraced = row["siloed_count"] + row["bypassed_count"]
+    decided = untraced + row["traced_count"]
+    low, high = wilson(untraced, decided) or (None, None)
+    lowest, highest = bounds(untraced, decided, row["pending_count"]) or (None, None)
+    return {
+        "bypass_share": untraced / decided if decided else None,
+        "bypass_share_low": low,
+        "bypass_share_high": high,
+        "lowest_bypass_share": lowest,
+        "highest_bypass_share": highest,
+    }
+
+
+def _where(
+    since: datetime | None, until: datetime | None, filters: Mapping[str, Collection[str]] | None = None
+) -> tuple[str, dict[str, object]]:
+    """Return the condition of these filters, with its values."""
+    if since is not None and until is not None and since >= until:
+        raise ConfigurationError(f"nothing lies between {since} and {until} (UTC); --since must be before --until")
+    conditions: list[str] = []
+    values: dict[str, object] = {}
+    for name, sign, moment in (("since", ">=", since), ("until", "<", until)):
+        if moment is not None:
+            conditions.append(f"started_at {sign} ${name}::TIMESTAMP")
+            values[name] = moment
+    for name, wanted in (filters or {}).items():
+        _known(name, FILTERS, "filter")
+        chosen = sorted(set(wanted) - {"none"})
+        values[name] = chosen
+        if name in _LIST_FILTERS:
+            column = _LIST_FILTERS[name]
+            fits, absent = f"list_has_any({column}, ${name}::VARCHAR[])", f"coalesce(len({column}), 0) = 0"
+        else:
+            column = _FILTERS[name]
+            fits, absent = f"list_contains(${name}::VARCHAR[], {column})", f"{column} IS NULL"
+        conditions.append(f"({fits} OR {absent})" if "none" in wanted else fits)
+    return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
+
+
+def _known(name: str, names: Sequence[str], what: str) -> str:
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigurationError(f"unknown {what} {name!r}; {hint}expected one of {', '.join(names)}")

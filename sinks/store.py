@@ -1,0 +1,482 @@
+"""The store: one DuckDB file that holds the facts, what the engine said of them, and how both came about.
+
+A store is either being built, under a name of its own until `publish` moves it into place, or open, for reading or for
+live changes. Facts are the log from which every result can be folded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.errors import ConfigurationError
+from pipeline.sources.registry import Batch, DeadLetter
+from schemas.facts import SCHEMAS
+from sinks import catalog, windows
+from sinks.appending import Appender, BackgroundWriter, with_constants
+from sinks.failures import explained
+from sinks.placement import Placement
+from sinks.results import RESULTS, Changes, Result, keep_last, merge, news, note_version, one_per_key
+from sinks.tally import Tally, file_rows
+from sinks.windows import Window
+
+# Files of this version are read by every DuckDB that we support.
+STORAGE_VERSION = "v1.5.0"
+MEMORY_LIMIT = "2GB"
+# Rows of a delta from which a merge into the base is worth its price.
+MERGE_FROM = 50_000
+
+_ALIAS = "store"
+_DUCKDB_MAGIC = b"DUCK"
+_FILE_FACTS = tuple(kind for kind in SCHEMAS if kind != "identifier")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of a run. Instants are UTC without a zone; `settings` is JSON; digests are of any form."""
+
+    started_at: datetime
+    finished_at: datetime
+    bypassflow_version: str
+    configuration_digest: str
+    key_digest: str
+    company_id: str
+    timezone: str
+    settings: str = "{}"
+    complete_through: datetime | None = None
+
+
+class Store:
+    """One deployment's facts and results. Made by `create`, `open` or `sinks.build.build`; to be closed."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, placement: Placement | None) -> None:
+        self.path = path
+        self._db = connection
+        self._placement = placement
+        self._writer: BackgroundWriter | None = None
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._file_count = 0
+        self._scheduled = False
+        self._unchecked: set[str] = set()
+        self._merge_from = MERGE_FROM
+        self._threads = 1
+
+    # -- coming and going ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> Store:
+        """Begin a new store that will lie at `path`; nothing is there before `publish`, and what is there stays.
+
+        Raises:
+            TransientError: when another process is writing the same store, or the disk is full.
+            ConfigurationError: when its folder is not there or cannot be written.
+        """
+        placement = Placement(path)
+        placement.acquire()
+        try:
+            with explained(placement.target):
+                connection = _connect(":memory:", placement, memory_limit, threads, read_only=False)
+                # A draft needs no log: until it is published it is worth nothing, and then it has a checkpoint.
+                connection.execute(
+                    f"ATTACH {_quoted(placement.draft)} AS {_ALIAS} "
+                    f"(STORAGE_VERSION '{STORAGE_VERSION}', RECOVERY_MODE no_wal_writes)"
+                )
+                connection.execute(f"USE {_ALIAS}")
+                catalog.create(connection)
+                store = cls(connection, placement.target, placement)
+                store._writer = BackgroundWriter(store._cursor())
+                store._threads = threads or _thread_count(connection)
+                connection.execute("SET threads = 1")  # One thread fills row groups, see sinks.appending.
+        except BaseException:
+            placement.clear()
+            placement.release()
+            raise
+        return store
+
+    @classmethod
+    def open(
+        cls, path: Path, read_only: bool = True, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
+    ) -> Store:
+        """Open a store that was published. One of an older version is brought up to date first.
+
+        Raises:
+            ConfigurationError: when there is none, it is none, a newer version wrote it, or another process holds it.
+            TransientError: when `read_only` is false and a run is writing the same store.
+        """
+        _check_file(path)
+        placement = Placement(path)
+        if not read_only:
+            placement.acquire()
+        try:
+            with explained(path):
+                connection = _connect(str(placement.target), placement, memory_limit, threads, read_only)
+                version = catalog.version_of(connection)
+                if version is None:
+                    connection.close()
+                    raise ConfigurationError(
+                        f"{path} is a DuckDB file, but no store of bypassflow; "
+                        f"name another file, or make one: bypassflow replay PATH --db {path.name}"
+                    )
+                if version > catalog.SCHEMA_VERSION:
+                    connection.close()
+                    raise ConfigurationError(
+                        f"the store {path} was written by a newer bypassflow (schema {version}; this one knows "
+                        f"{catalog.SCHEMA_VERSION}); upgrade bypassflow"
+                    )
+                if version < catalog.SCHEMA_VERSION:
+                    if read_only:
+                        connection.close()
+                        cls.open(path, read_only=False, memory_limit=memory_limit, threads=threads).close()
+                        return cls.open(path, read_only=True, memory_limit=memory_limit, threads=threads)
+                    catalog.migrate(connection, catalog.released(), catalog.SCHEMA_VERSION)
+        except BaseException:
+            placement.release()
+            raise
+        return cls(connection, path, None if read_only else placement)
+
+    def close(self) -> None:
+        """Let the file go. A store that is being built and was not published vanishes."""
+        is_draft = self._writer is not None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._db.close()
+        if self._placement is not None:
+            if is_draft:
+                self._placement.clear()
+            self._placement.release()
+            self._placement = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- facts --------------------------------------------------------------------------------------------------------
+
+    def begin_file(
+        self, source: str, file: str, format: str, size: int, carries: Collection[str] | None = None
+    ) -> None:
+        """Begin the account of a file. `carries`: the facts that its format may yield.
+
+        Raises:
+            ConfigurationError: when the file was begun before.
+        """
+        if (source, file) in self._tallies:
+            raise ConfigurationError(f"the file {file} of source {source} is given twice; give every file once")
+        self._file_count += 1
+        self._tallies[source, file] = Tally(self._file_count, source, file, format, size, carries)
+
+    def add(self, batch: Batch, source: str, file: str) -> None:
+        """Append a batch of a file that was begun: its facts, its dead letters, and their counts.
+
+        Raises:
+            ConfigurationError: when a fact holds a word that its column does not know.
+            TransientError: when the disk is full.
+        """
+        tally = self._tallies[source, file]
+        tally.count(batch)
+        number: dict[str, tuple[object, pa.DataType]] = {"file_number": (tally.file_number, pa.int32())}
+        with explained(self.path):
+            for kind, table in batch.facts.items():
+                rows = table.select(SCHEMAS[kind].names)
+                self._put(kind, rows if kind == "identifier" else with_constants(rows, number))
+            if batch.dead_letters:
+                self._put("dead_letter", with_constants(_letters(batch.dead_letters), number))
+
+    def copy_facts_from(self, old: Path, except_files: Collection[tuple[str, str]]) -> int:
+        """Copy the facts of another store's files, but those given here as (source, file); return how many files.
+
+        Runs are copied too. To be called before the first `begin_file`.
+
+        Raises:
+            ConfigurationError: when the other store cannot be read.
+        """
+        _check_file(old)
+        with explained(old):
+            self._db.execute(f"ATTACH {_quoted(old.resolve())} AS old (READ_ONLY)")
+            try:
+                self._db.register("excepted", _pairs(except_files))
+                self._db.execute(
+                    "CREATE OR REPLACE TEMP TABLE kept_file AS "
+                    "SELECT * FROM old.source_file ANTI JOIN excepted USING (source, file)"
+                )
+                self._db.unregister("excepted")
+                count, last = self._db.execute("SELECT count(*), max(file_number) FROM kept_file").fetchall()[0]
+                self._db.execute("INSERT INTO run BY NAME SELECT * FROM old.run")
+                if count:
+                    for name in ("source_file", "dead_letter", *_FILE_FACTS):
+                        kept = f"SELECT * FROM old.{name} SEMI JOIN kept_file USING (file_number)"
+                        self._db.execute(f"INSERT INTO {name} BY NAME {kept}")
+                    kept = f"SELECT * FROM old.identifier SEMI JOIN ({_USED_TOKENS}) AS used USING (token)"
+                    self._db.execute(f"INSERT INTO identifier {kept}")
+                    self._file_count = int(last)
+                self._db.execute("DROP TABLE kept_file")
+            finally:
+                self._db.execute("DETACH old")
+        return int(count)
+
+    def finish_files(self) -> None:
+        """Write the facts that are still on their way, and the files' accounts."""
+        if self._writer is not None and self._tallies:
+            with explained(self.path):
+                self._put("source_file", file_rows(self._tallies.values()))
+                self._writer.drain()
+            self._tallies.clear()
+
+    # -- windows for the fold -----------------------------------------------------------------------------------------
+
+    def fold_windows(self, rows: int) -> list[Window]:
+        """Return windows of about `rows` observations that together hold every fact, in order."""
+        self.finish_files()
+        with explained(self.path):
+            return windows.cut(self._db, rows)
+
+    def fold_facts(self, window: Window) -> dict[str, pa.Table]:
+        """Return the facts of a window: its observations and the activities that belong with them.
+
+        The first window also has all facts about customers, users, the directory and the feeds. An activity comes
+        when it was logged, or with the earliest observation whose own keys it carries.
+        """
+        self.finish_files()
+        with explained(self.path), self._many_threads():
+            if not self._scheduled:
+                windows.schedule_activities(self._db)
+                self._scheduled = True
+            return windows.facts(self._db, window)
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def apply(
+        self, changes: Changes, version: int, positions: Mapping[str, str] | None = None, fresh: bool = False
+    ) -> None:
+        """Write what an engine said anew, with the readers' next positions, in one transaction; safe to repeat.
+
+        Tables may bring a `version` per row instead. A row of an older version than the store's loses. With `fresh`,
+        in a store that is being built, rows whose `said_before` is false go straight to the base; a table without
+        that column is checked for repetitions at the end.
+        """
+        with explained(self.path):
+            if self._writer is not None:
+                self._write_positions(positions or {})
+                for result in RESULTS:
+                    self._build_on(result, changes, version, fresh)
+                return
+            with self._transaction():
+                for result in RESULTS:
+                    rows = one_per_key(result, list(news(result, changes, version)))
+                    if rows is not None:
+                        Appender(self._db, f"{result.name}_delta").append(rows)
+                self._write_positions(positions or {})
+        self.fold(self._merge_from)
+
+    def fold(self, minimum_rows: int = 1) -> bool:
+        """Merge deltas of at least so many rows into their bases; return whether there were any."""
+        merged = False
+        with explained(self.path):
+            for result in RESULTS:
+                count = self._db.execute(f"SELECT count(*) FROM {result.name}_delta").fetchall()[0][0]
+                if count >= max(1, minimum_rows):
+                    with self._transaction():
+                        merge(self._db, result)
+                    merged = True
+        return merged
+
+    def positions(self) -> dict[str, str]:
+        """Return how far each reader has come, by name."""
+        return dict(self._db.execute("SELECT name, value FROM position").fetchall())
+
+    def record_run(self, run: RunRecord) -> None:
+        """Keep what is to be known of a run."""
+        names = ", ".join(vars(run))
+        marks = ", ".join(f"${number}" for number in range(1, len(vars(run)) + 1))
+        with explained(self.path):
+            self._db.execute(
+                f"INSERT INTO run (run_number, {names}) SELECT coalesce(max(run_number), 0) + 1, {marks} FROM run",
+                list(vars(run).values()),
+            )
+
+    def last_run(self) -> RunRecord | None:
+        """Return the newest run that was recorded, or None."""
+        names = ", ".join(field.name for field in fields(RunRecord))
+        found = self._db.execute(f"SELECT {names} FROM run ORDER BY run_number DESC LIMIT 1").fetchall()
+        return RunRecord(*found[0]) if found else None
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
+        """Return what a query finds, as an Arrow table."""
+        with explained(self.path):
+            return self._db.sql(sql, params=parameters or None).to_arrow_table()
+
+    def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
+        """Return what a query finds, one dictionary per row."""
+        found: list[dict[str, Any]] = self.query(sql, parameters).to_pylist()
+        return found
+
+    # -- the end of a build -------------------------------------------------------------------------------------------
+
+    def publish(self, target: Path | None = None) -> None:
+        """Finish the store and move it to its place; from then on it is there for good. The store is closed.
+
+        Raises:
+            ConfigurationError: when `target` is another place than the store was created for.
+            TransientError: when the disk is full; the old store is then still in place.
+        """
+        placement, writer = self._placement, self._writer
+        if placement is None or writer is None:
+            raise ConfigurationError("only a store that is being built can be published")
+        if target is not None and Placement(target).target != placement.target:
+            raise ConfigurationError(f"the store was begun for {placement.target}, not for {target}")
+        try:
+            with explained(placement.target):
+                self.finish_files()
+                writer.drain()
+                writer.close()
+                for result in RESULTS:
+                    note_version(self._db, result.name, f"SELECT max(version) FROM {result.name}_base")
+                    if result.name in self._unchecked:
+                        keep_last(self._db, result)
+                self.fold()
+                for result in RESULTS:  # There is no older news of what this store never said.
+                    self._db.execute(f"DELETE FROM {result.name}_retracted")
+                self._db.execute(f"CHECKPOINT {_ALIAS}")
+                self._db.execute("USE memory")
+                self._db.execute(f"DETACH {_ALIAS}")
+                placement.settle()
+        finally:
+            self.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _put(self, name: str, table: pa.Table) -> None:
+        if self._writer is None:
+            Appender(self._db, name).append(table)
+        else:
+            self._writer.put(name, table)
+
+    def _build_on(self, result: Result, changes: Changes, version: int, fresh: bool) -> None:
+        delta: list[pa.Table] = []
+        for rows in news(result, changes, version):
+            if not fresh or rows.column("is_retracted")[0].as_py():
+                delta.append(rows)
+            elif "said_before" not in rows.column_names:
+                self._unchecked.add(result.name)
+                self._put(f"{result.name}_base", rows)
+            else:
+                known = rows.column("said_before")
+                delta.append(rows.filter(known))
+                self._put(f"{result.name}_base", rows.filter(pa.compute.invert(known)))
+        if (together := one_per_key(result, delta)) is not None:
+            self._put(f"{result.name}_delta", together)
+
+    def _write_positions(self, positions: Mapping[str, str]) -> None:
+        for name, value in positions.items():
+            self._db.execute("DELETE FROM position WHERE name = $1", [name])
+            self._db.execute("INSERT INTO position VALUES ($1, $2)", [name, value])
+
+    @contextmanager
+    def _many_threads(self) -> Iterator[None]:
+        """Let DuckDB use all its threads while nothing is being written."""
+        if self._writer is None:
+            yield
+            return
+        self._writer.wait()
+        self._db.execute(f"SET threads = {self._threads}")
+        try:
+            yield
+        finally:
+            self._db.execute("SET threads = 1")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._db.cursor()
+        cursor.execute(f"USE {_ALIAS}")
+        return cursor
+
+
+_USED_TOKENS = """
+    SELECT from_token AS token FROM observation UNION SELECT to_token FROM observation
+    UNION SELECT from_domain FROM observation UNION SELECT to_domain FROM observation
+    UNION SELECT unnest(parties).token FROM observation UNION SELECT unnest(parties).domain FROM observation
+    UNION SELECT unnest(tokens) FROM contact UNION SELECT unnest(tokens) FROM account
+    UNION SELECT unnest(domains) FROM account UNION SELECT unnest(tokens) FROM activity
+    UNION SELECT email_token FROM crm_user UNION SELECT email_token FROM directory_entry
+    UNION SELECT direct_token FROM directory_entry UNION SELECT mobile_token FROM directory_entry
+"""
+
+
+def _connect(
+    database: str, placement: Placement, memory_limit: str, threads: int | None, read_only: bool
+) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(placement.spill),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+    if threads is not None:
+        config["threads"] = str(threads)
+    if not read_only and database != ":memory:":
+        config["storage_compatibility_version"] = STORAGE_VERSION
+    connection = duckdb.connect(database, read_only=read_only, config=config)
+    connection.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
+    return connection
+
+
+def _thread_count(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+
+
+def _check_file(path: Path) -> None:
+    """Raise a ConfigurationError when a path is no DuckDB file."""
+    try:
+        if path.is_dir():
+            raise ConfigurationError(f"{path} is a directory; name the store's file")
+        with path.open("rb") as stream:
+            head = stream.read(12)
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no store at {path}; make one: bypassflow replay PATH --db {path}") from None
+    except OSError as error:
+        raise ConfigurationError(f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if head[8:12] != _DUCKDB_MAGIC:
+        raise ConfigurationError(f"{path} is not a DuckDB file; name the store's file, or another place for a new one")
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _pairs(files: Collection[tuple[str, str]]) -> pa.Table:
+    ordered = sorted(files)
+    return pa.table(
+        {
+            "source": pa.array([source for source, _ in ordered], pa.string()),
+            "file": pa.array([file for _, file in ordered], pa.string()),
+        }
+    )
+
+
+def _letters(letters: Sequence[DeadLetter]) -> pa.Table:
+    return pa.Table.from_pylist([vars(letter) for letter in letters])
