@@ -38,6 +38,8 @@ _FRESH_LEGS = """
     ANTI JOIN late_fact USING (raw_id)
     WHERE channel <> 'email'
 """
+# Rows from which a step's table is emptied after the fold and not only before the next.
+_LARGE = 10_000
 _TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
 
 
@@ -91,8 +93,11 @@ class Engine:
         self._set_variables()
         self._read_directory()
 
-    def fold(self, facts: Mapping[str, pa.Table], version: int = 0) -> Changes:
-        """Add facts and return what is said anew. Facts that are already there change nothing."""
+    def fold(self, facts: Mapping[str, pa.Table], version: int = 0, *, is_last: bool = False) -> Changes:
+        """Add facts and return what is said anew. Facts that are already there change nothing.
+
+        With `is_last` the engine does not remember what it said: nothing may be folded afterwards.
+        """
         self._receive(facts)
         late = self._close_late()
         has_progressed = self._fold_progress()
@@ -103,11 +108,15 @@ class Engine:
         self._compose()
         self._find_scope()
         self._match()
-        self._steps.run("outcome", "tell", "remember")
+        self._steps.run("outcome", "tell")
         changes = {name: self._table(f"told_{name}") for name in _TOLD} | {"late": late}
-        if has_progressed:
+        answers_old = has_progressed and bool(self._steps.rows["interaction"])
+        if answers_old or not is_last:
+            self._steps.run("remember")
+        if answers_old:
             self._steps.run("settle_pending")
             changes["interaction"] = pa.concat_tables([changes["interaction"], self._table("told_pending")])
+        self._steps.release(_LARGE)
         return Changes(version, changes)
 
     def pairs(self) -> list[Pair]:
@@ -140,6 +149,7 @@ class Engine:
             "settled_interaction", "i_no", [n for n, state in enumerate(interactions) if state <= TAKEN]
         )
         self._steps.run("forget")
+        self._steps.release(_LARGE)
 
     # -- settings and directory ---------------------------------------------------------------------------------------
 
@@ -379,8 +389,8 @@ class Engine:
             self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
         self._steps.rows[table] = len(rows) + (0 if columns else self._steps.rows[table])
         if rows:
-            arrays = [pa.array(column) for column in zip(*rows, strict=True)]
-            self._db.register("rows", pa.table(arrays, names=[f"c{n}" for n in range(len(arrays))]))
+            columns_of = {f"c{n}": pa.array([row[n] for row in rows]) for n in range(len(rows[0]))}
+            self._db.register("rows", pa.table(columns_of))
             self._db.execute(f"INSERT INTO {table} SELECT * FROM rows")
             self._db.unregister("rows")
 

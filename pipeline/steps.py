@@ -14,7 +14,7 @@ from importlib.resources import files
 
 import duckdb
 
-_MAKES = re.compile(r"CREATE OR REPLACE (?:TEMP )?TABLE (\w+)")
+_MAKES = re.compile(r"CREATE OR REPLACE (TEMP )?TABLE (\w+)")
 _GROWS = re.compile(r"INSERT INTO (\w+)")
 _SHRINKS = re.compile(r"(?:DELETE FROM|UPDATE) (\w+)")
 
@@ -26,6 +26,7 @@ class Statement:
     text: str
     needs: tuple[str, ...]
     makes: str | None
+    is_temporary: bool
     grows: str | None
     changes: str | None
 
@@ -52,7 +53,8 @@ def _statement(text: str) -> Statement:
     return Statement(
         code,
         tuple(name.strip() for line in needs for name in line.split(",")),
-        made.group(1) if made else None,
+        made.group(2) if made else None,
+        bool(made and made.group(1)),
         grown.group(1) if grown else None,
         changed.group(1) if changed else None,
     )
@@ -72,6 +74,13 @@ class Steps:
             for statement in statements(step):
                 self._run(statement)
 
+    def release(self, minimum_rows: int) -> None:
+        """Empty the tables that steps made with at least so many rows; their memory is free again."""
+        for name in self._made:
+            if self.rows[name] >= minimum_rows:
+                self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {name} LIMIT 0")
+                self.rows[name] = 0
+
     def _run(self, statement: Statement) -> None:
         is_idle = bool(statement.needs) and not any(self.rows[name] for name in statement.needs)
         if statement.makes:
@@ -81,7 +90,8 @@ class Steps:
                     self._connection.execute(f"TRUNCATE {name}")
             else:
                 self.rows[name] = self._execute(statement.text)
-                self._made.add(name)
+                if statement.is_temporary:
+                    self._made.add(name)
                 return
             self.rows[name] = 0
         elif statement.changes:

@@ -34,7 +34,8 @@ WITH sided AS (
 decided AS (
     SELECT
         *,
-        from_is_own AND to_is_own AS both_own,
+        (from_is_own AND to_is_own) OR (NOT from_is_own AND NOT to_is_own AND coalesce(hint = 'internal', false))
+            AS both_own,
         CASE WHEN from_is_own = to_is_own THEN from_is_own OR coalesce(hint = 'outbound', false)
             ELSE from_is_own END AS ours_is_from
     FROM sided

@@ -4,62 +4,103 @@
 -- tier * 2^60 + fit * 2^58 + microseconds. A pair may stand twice; its smallest cost counts.
 -- needs: scope_activity
 CREATE OR REPLACE TEMP TABLE crowd AS
--- Customers with many of both are compared day by day, all others at once.
+-- Customers with many of both are compared bit by bit (see crowd_pair), all others at once.
 WITH interactions AS (
-    SELECT unnest(customer_ids) AS customer_id, count(*) AS n FROM scope_interaction GROUP BY 1
+    SELECT customer_id, count(*) AS n
+    FROM (SELECT unnest(customer_ids) AS customer_id FROM scope_interaction)
+    GROUP BY customer_id
 ),
 activities AS (
-    SELECT unnest(customer_ids) AS customer_id, count(*) AS n FROM scope_activity WHERE is_tied GROUP BY 1
+    SELECT customer_id, count(*) AS n
+    FROM (SELECT unnest(customer_ids) AS customer_id FROM scope_activity WHERE is_tied)
+    GROUP BY customer_id
 )
 SELECT customer_id
 FROM interactions
 JOIN activities USING (customer_id)
 WHERE interactions.n * activities.n > 1000;
 
--- needs: scope_activity
-CREATE OR REPLACE TEMP TABLE candidate AS
+-- Of a customer with thousands of interactions in a window: in the long window only what the same representative (or
+-- team) logged, day by day; in the short window what anybody logged, hour by hour.
+-- needs: crowd
+CREATE OR REPLACE TEMP TABLE crowd_pair AS
 WITH longest AS (
     SELECT
-        epoch_us(getvariable('window_after')) + coalesce(max(epoch_us(ended_at) - epoch_us(started_at)), 0) AS reach
+        epoch_us(getvariable('same_representative_after'))
+            + coalesce(max(epoch_us(ended_at) - epoch_us(started_at)), 0) AS reach
     FROM scope_interaction
 ),
-of_customer AS (
-    SELECT rowid AS i_no, interaction_id, channel, started_at, ended_at, participants, team,
-        unnest(customer_ids) AS customer_id
-    FROM scope_interaction
+crowd_interaction AS (
+    SELECT i.*
+    FROM (SELECT rowid AS i_no, *, unnest(customer_ids) AS customer_id FROM scope_interaction) AS i
+    SEMI JOIN crowd ON crowd.customer_id = i.customer_id
 ),
-placed_interaction AS (
-    SELECT of_customer.*,
-        CASE WHEN crowd.customer_id IS NULL THEN 0 ELSE epoch_us(started_at) // 86400000000 END AS day
-    FROM of_customer
-    LEFT JOIN crowd ON crowd.customer_id = of_customer.customer_id
+crowd_activity AS (
+    SELECT a.*
+    FROM (SELECT rowid AS a_no, *, unnest(customer_ids) AS customer_id FROM scope_activity WHERE is_tied) AS a
+    SEMI JOIN crowd ON crowd.customer_id = a.customer_id
 ),
-on_customer AS (
-    SELECT rowid AS a_no, activity_id, kind, logged_from, logged_to, representative_ids, teams,
-        unnest(customer_ids) AS customer_id
-    FROM scope_activity
-    WHERE is_tied AND kind IN ('call', 'email', 'sms', 'chat', 'social', 'fax', 'meeting', 'note', 'task', 'other', 'ticket')
+owned_interaction AS (
+    SELECT i_no, customer_id, epoch_us(started_at) // 86400000000 AS day,
+        unnest(CASE WHEN len(participants) > 0 THEN participants ELSE ['team ' || team] END) AS owner
+    FROM crowd_interaction
 ),
-placed_activity AS (
-    SELECT on_customer.*, 0::BIGINT AS day
-    FROM on_customer
-    ANTI JOIN crowd ON crowd.customer_id = on_customer.customer_id
-    UNION ALL
-    SELECT on_customer.*, unnest(generate_series(
+owned_activity AS (
+    SELECT a_no, customer_id, owner, unnest(generate_series(
         (epoch_us(logged_from) - reach) // 86400000000,
         epoch_us(logged_to + getvariable('before')) // 86400000000)) AS day
-    FROM on_customer
-    JOIN crowd ON crowd.customer_id = on_customer.customer_id
+    FROM (
+        SELECT *, unnest(list_concat(representative_ids, list_transform(teams, lambda t: 'team ' || t))) AS owner
+        FROM crowd_activity
+    )
     CROSS JOIN longest
+),
+brief_interaction AS (
+    SELECT i_no, customer_id, unnest(generate_series(
+        epoch_us(started_at - getvariable('before')) // 3600000000,
+        epoch_us(ended_at + getvariable('other_representative_after')) // 3600000000)) AS hour
+    FROM crowd_interaction
+),
+brief_activity AS (
+    SELECT a_no, customer_id, unnest(generate_series(
+        epoch_us(logged_from) // 3600000000, epoch_us(logged_to) // 3600000000)) AS hour
+    FROM crowd_activity
+)
+SELECT a_no, i_no
+FROM owned_activity
+JOIN owned_interaction USING (customer_id, owner, day)
+UNION
+SELECT a_no, i_no
+FROM brief_activity
+JOIN brief_interaction USING (customer_id, hour);
+
+-- needs: scope_activity
+CREATE OR REPLACE TEMP TABLE candidate AS
+WITH of_customer AS (
+    SELECT rowid AS i_no, unnest(customer_ids) AS customer_id FROM scope_interaction
+),
+on_customer AS (
+    SELECT rowid AS a_no, unnest(customer_ids) AS customer_id
+    FROM scope_activity
+    WHERE is_tied
+),
+near AS (
+    SELECT a.a_no, i.i_no
+    FROM on_customer AS a
+    JOIN of_customer AS i USING (customer_id)
+    ANTI JOIN crowd USING (customer_id)
+    UNION ALL
+    SELECT a_no, i_no FROM crowd_pair
 ),
 met AS (
     SELECT
-        a.a_no, i.i_no, a.activity_id, i.interaction_id, a.kind = i.channel AS is_same_channel,
+        near.a_no, near.i_no, a.activity_id, i.interaction_id, a.kind = i.channel AS is_same_channel,
         a.logged_from, a.logged_to, i.started_at, i.ended_at,
         list_has_any(a.representative_ids, i.participants)
             OR (len(i.participants) = 0 AND i.team IS NOT NULL AND list_contains(a.teams, i.team)) AS is_owned
-    FROM placed_activity AS a
-    JOIN placed_interaction AS i ON i.customer_id = a.customer_id AND i.day = a.day
+    FROM near
+    JOIN scope_activity AS a ON a.rowid = near.a_no
+    JOIN scope_interaction AS i ON i.rowid = near.i_no
     WHERE a.logged_to >= i.started_at - getvariable('before')
         AND a.logged_from <= i.ended_at + getvariable('window_after')
         AND (a.kind = i.channel OR a.kind IN ('meeting', 'note', 'task', 'other', 'ticket'))

@@ -1,5 +1,6 @@
 -- Forgets what can no longer change. An interaction stays while an activity in doubt may be about it, and while another
--- interaction of the same evidence stays; an activity stays with the interaction it explains.
+-- interaction of the same evidence stays; an activity stays with the interaction it explains, an untied ticket with
+-- those that it may be about.
 -- Input: settled_activity, settled_interaction, candidate. Output: the state, smaller.
 CREATE OR REPLACE TEMP TABLE kept_evidence AS
 SELECT evidence_id FROM scope_interaction
@@ -29,7 +30,18 @@ SELECT * FROM activity
 WHERE activity_id NOT IN (
     SELECT activity_id FROM scope_activity WHERE rowid IN (SELECT a_no FROM settled_activity)
 )
-    OR (status = 'trace' AND interaction_id IN (SELECT interaction_id FROM interaction));
+    OR (status = 'trace' AND interaction_id IN (SELECT interaction_id FROM interaction))
+    OR activity_id IN (
+        SELECT activity_id
+        FROM (SELECT activity_id, unnest(tokens) AS token FROM activity WHERE NOT is_tied) AS ticket
+        SEMI JOIN interaction USING (token)
+    )
+    OR activity_id IN (
+        SELECT activity_id
+        FROM exact_pair
+        SEMI JOIN (SELECT activity_id FROM activity WHERE NOT is_tied) AS ticket USING (activity_id)
+        SEMI JOIN interaction USING (evidence_id)
+    );
 
 CREATE OR REPLACE TABLE activity_fact AS
 SELECT * FROM activity_fact
