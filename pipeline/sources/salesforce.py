@@ -18,10 +18,13 @@ from pipeline.sources.salesforce_objects import FIELDS, KNOWN_FIELDS, OTHER, Tol
 from pipeline.sources.salesforce_options import RecordOptions, task_kind
 from pipeline.sources.salesforce_records import RecordReader
 from pipeline.sources.salesforce_siblings import EmailSiblings
+from pipeline.sources.salesforce_stretches import StretchReader
 from pipeline.sources.salesforce_table import Table, read_top
 from schemas.facts import SCHEMAS
 
 BATCH_RECORDS: Final = 10_000
+"""A batch ends after so many records, or after the stretch in which so many were reached."""
+
 DEAD_LETTER_LENGTH: Final = 2_000
 
 # A fresh file of cases says nothing of how far the activities have been exported.
@@ -83,7 +86,8 @@ class Salesforce:
             lambda row: task_kind(row, options) == "email",
         )
         reader = RecordReader(object_name, context, options, siblings)
-        batches = _Batches(table, places, reader, context)
+        stretches = StretchReader(object_name, table, places, reader, options, context)
+        batches = _Batches(table, places, reader, stretches if stretches.is_able else None, context)
         yield from batches.all()
         yield batches.last(object_name, siblings.warnings)
 
@@ -91,9 +95,17 @@ class Salesforce:
 class _Batches:
     """Gathers the facts of one file into batches."""
 
-    def __init__(self, table: Table, places: dict[str, int], reader: RecordReader, context: ReadContext) -> None:
+    def __init__(
+        self,
+        table: Table,
+        places: dict[str, int],
+        reader: RecordReader,
+        stretches: StretchReader | None,
+        context: ReadContext,
+    ) -> None:
         self._table = table
         self._reader = reader
+        self._stretches = stretches
         self._context = context
         self._row = Row(places)
         self._stored = 0
@@ -102,16 +114,24 @@ class _Batches:
 
     def _begin(self) -> None:
         self._count = 0
-        self._facts: dict[str, list[tuple[object, ...]]] = {}
+        self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._tables: dict[str, list[pa.Table]] = {}
         self._dead_letters: list[DeadLetter] = []
 
     def all(self) -> Iterator[Batch]:
         """Yield a batch per stretch of the file, but for the last one."""
         try:
-            for record in self._table.records():
+            if self._stretches is None:
+                for record in self._table.records():
+                    if self._count >= BATCH_RECORDS:
+                        yield self._take({}, ())
+                    self._add(record)
+                return
+            for records in self._table.stretches(self._read):
+                for record in records:
+                    self._add(record)
                 if self._count >= BATCH_RECORDS:
                     yield self._take({}, ())
-                self._add(record)
         except InvalidRecord:
             yield self._take({}, ())
             raise
@@ -132,6 +152,24 @@ class _Batches:
             progress["feed_progress"] = _table("feed_progress", [(context.source, reader.complete_through)])
         return self._take(progress, notes)
 
+    def _read(self, data: bytes, first_line: int) -> bool:
+        """Read a plain stretch by columns; return false, with nothing done, when something in it is odd."""
+        found = self._stretches.read(data, first_line) if self._stretches is not None else None
+        if found is None:
+            return False
+        self._close_rows()
+        self._count += found.record_count
+        self._total += found.record_count
+        if found.table.num_rows:
+            self._tables.setdefault(found.kind, []).append(found.table)
+        return True
+
+    def _close_rows(self) -> None:
+        """Turn the rows gathered so far into tables, so that facts stay in the order of the file."""
+        for kind, rows in self._rows.items():
+            self._tables.setdefault(kind, []).append(_table(kind, rows))
+        self._rows = {}
+
     def _add(self, record: CsvRecord) -> None:
         self._count += 1
         self._total += 1
@@ -140,7 +178,7 @@ class _Batches:
                 raise InvalidRecord(record.problem)
             self._row.cells = record.fields
             for kind, row in self._reader.read(self._row, self._context.raw_id(record.line)):
-                self._facts.setdefault(kind, []).append(row)
+                self._rows.setdefault(kind, []).append(row)
         except InvalidRecord as error:
             context = self._context
             # Masking comes before the last cut: a number cut in half would not look like one.
@@ -153,7 +191,8 @@ class _Batches:
             )  # fmt: skip
 
     def _take(self, extra: dict[str, pa.Table], warnings: Sequence[str]) -> Batch:
-        facts = {kind: _table(kind, rows) for kind, rows in self._facts.items()} | extra
+        self._close_rows()
+        facts = {kind: pa.concat_tables(tables) for kind, tables in self._tables.items()} | extra
         moved, self._stored = self._table.stored - self._stored, self._table.stored
         batch = Batch(facts, self._count, moved, tuple(self._dead_letters), tuple(warnings))
         self._begin()

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 
-_NULLS: Final = frozenset({"", "#N/A", "null", "NULL", "Null", "\\N", "<null>"})
-_NULL_IDS: Final = _NULLS | {"000000000000000", "000000000000000AAA"}
+NULLS: Final = frozenset({"", "#N/A", "null", "NULL", "Null", "\\N", "<null>"})
+NULL_IDS: Final = NULLS | {"000000000000000", "000000000000000AAA"}
 _TRUE: Final = frozenset({"true", "1", "yes", "t"})
-_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _UTC_ZONE: Final = ZoneInfo("UTC")
 _MICROSECOND: Final = timedelta(microseconds=1)
-_YEARS: Final = range(1970, 2200)
+YEARS: Final = range(1970, 2200)
 
 
 def column_key(name: str) -> str:
@@ -47,7 +47,7 @@ def full_id(short: str) -> str:
     suffix = ""
     for start in (0, 5, 10):
         bits = sum(1 << place for place, letter in enumerate(short[start : start + 5]) if "A" <= letter <= "Z")
-        suffix += _SUFFIX[bits]
+        suffix += SUFFIX[bits]
     return short + suffix
 
 
@@ -61,15 +61,21 @@ def is_record_id(text: str) -> bool:
 def read_id(text: str) -> str | None:
     """Return an id in its 18-character form; ids of other systems (a Guid) as they are; None for null."""
     text = text.strip()
-    if text in _NULL_IDS:
+    if text in NULL_IDS:
         return None
     return full_id(text) if len(text) == 15 and text.isascii() and text.isalnum() else text
+
+
+def read_text(text: str) -> str:
+    """Return a value without outer white space; empty when it is null."""
+    text = text.strip()
+    return "" if text in NULLS else text
 
 
 def read_flag(text: str) -> bool | None:
     """Return a boolean, None when it is null."""
     text = text.strip()
-    return None if text in _NULLS else text.lower() in _TRUE
+    return None if text in NULLS else text.lower() in _TRUE
 
 
 class Moment(NamedTuple):
@@ -88,7 +94,7 @@ def read_moment(text: str, zone: ZoneInfo) -> Moment | None:
         ValueError: when it is no time, or none of this age.
     """
     text = text.strip()
-    if text in _NULLS:
+    if text in NULLS:
         return None
     if len(text) <= 10:
         return local_day(text, zone)  # a date alone
@@ -102,7 +108,7 @@ def _instant(text: str) -> datetime:
     if text.endswith((" UTC", " utc")):
         text = text[:-4]
     instant = datetime.fromisoformat(text)
-    if instant.year not in _YEARS:
+    if instant.year not in YEARS:
         raise ValueError("year out of range")
     return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
 
@@ -117,7 +123,7 @@ def local_day(text: str, zone: ZoneInfo) -> Moment:
         ValueError: when it does not begin with a date.
     """
     day = date.fromisoformat(text[:10])
-    if day.year not in _YEARS:
+    if day.year not in YEARS:
         raise ValueError("year out of range")
     first, after = (
         datetime(d.year, d.month, d.day, tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
@@ -140,8 +146,7 @@ class Row:
         place = self._places.get(field)
         if place is None:
             return ""
-        text = self.cells[place].strip()
-        return "" if text in _NULLS else text
+        return read_text(self.cells[place])
 
     def id(self, field: str) -> str | None:
         """Return the id in a field, None when null."""
@@ -149,7 +154,7 @@ class Row:
         if place is None:
             return None
         text = self.cells[place]
-        return None if text in _NULL_IDS else read_id(text)
+        return None if text in NULL_IDS else read_id(text)
 
     def flag(self, field: str) -> bool | None:
         """Return a boolean field, None when null."""

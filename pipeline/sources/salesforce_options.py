@@ -81,7 +81,7 @@ def task_kind(row: Row, options: RecordOptions) -> str:
     An EmailMessageId is kept by the weekly export, which has no TaskSubtype. A duration of 0 says nothing: it
     stands on list emails too.
     """
-    subtype = _SUBTYPES.get(row.text("TaskSubtype").lower().replace(" ", ""))
+    subtype = subtype_kind(row.text("TaskSubtype"))
     if subtype:
         return subtype
     if row.id("EmailMessageId"):
@@ -89,7 +89,7 @@ def task_kind(row: Row, options: RecordOptions) -> str:
     if row.text("CallType") or row.text("CallObject") or row.text("CallDurationInSeconds").strip("0."):
         return "call"
     type_name = row.text("Type")
-    kind = _type_kind(type_name, options) or options.rules.kind(row.text("Subject"))
+    kind = type_kind(type_name, options) or options.rules.kind(row.text("Subject"))
     return kind or ("other" if type_name.lower() == "other" else "task")
 
 
@@ -99,11 +99,17 @@ def event_kind(row: Row, options: RecordOptions) -> str:
         row.text("EventSubtype").lower() == "call"
         or row.text("CallType")
         or row.text("CallObject")
-        or _type_kind(row.text("Type"), options) == "call"
+        or type_kind(row.text("Type"), options) == "call"
         or options.rules.kind(row.text("Subject")) == "call"
     )
     return "call" if is_call else "meeting"
 
 
-def _type_kind(type_name: str, options: RecordOptions) -> str | None:
+def subtype_kind(subtype: str) -> str | None:
+    """Return what a TaskSubtype says; None for a plain task."""
+    return _SUBTYPES.get(subtype.lower().replace(" ", ""))
+
+
+def type_kind(type_name: str, options: RecordOptions) -> str | None:
+    """Return what a value of the field Type says; None when nothing."""
     return options.types.get(type_name.lower()) or options.rules.kind(type_name) if type_name else None

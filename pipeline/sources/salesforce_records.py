@@ -14,8 +14,8 @@ from pipeline.sources.salesforce_dialect import Moment, Row, local_day
 from pipeline.sources.salesforce_options import RecordOptions, event_kind, task_kind
 from pipeline.sources.salesforce_siblings import EmailSiblings, Relation
 
-_PHONES: Final = ("Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPhone", "Fax")
-_ACCOUNT_PHONES: Final = (
+PHONES: Final = ("Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPhone", "Fax")
+ACCOUNT_PHONES: Final = (
     "Phone", "PersonMobilePhone", "PersonHomePhone", "PersonOtherPhone", "PersonAssistantPhone", "Fax",
 )  # fmt: skip
 _VISIBLE: Final = ("FromAddress", "ToAddress", "CcAddress")
@@ -73,7 +73,7 @@ class RecordReader:
 
     def __init__(self, object_name: str, context: ReadContext, options: RecordOptions, siblings: EmailSiblings) -> None:
         read_at = context.read_at
-        self._now = read_at if read_at.tzinfo is None else read_at.astimezone(UTC).replace(tzinfo=None)
+        self.now = read_at if read_at.tzinfo is None else read_at.astimezone(UTC).replace(tzinfo=None)
         self._object = object_name
         self._context = context
         self._options = options
@@ -110,15 +110,13 @@ class RecordReader:
 
     def _person(self, row: Row, raw_id: str, contact_id: str, account_id: str | None) -> Iterable[Fact]:
         _, updated, deleted = self._state(row, is_activity=False)
-        tokens = self._identities(row, (*_PHONES, *self._options.phone_fields), ("Email", *self._options.email_fields))
+        tokens = self._identities(row, (*PHONES, *self._options.phone_fields), ("Email", *self._options.email_fields))
         yield "contact", (raw_id, self._context.source, contact_id, account_id, tokens, updated, deleted)
 
     def _account(self, row: Row, raw_id: str, account_id: str) -> Iterable[Fact]:
         _, updated, deleted = self._state(row, is_activity=False)
         options = self._options
-        tokens = self._identities(
-            row, (*_ACCOUNT_PHONES, *options.phone_fields), ("PersonEmail", *options.email_fields)
-        )
+        tokens = self._identities(row, (*ACCOUNT_PHONES, *options.phone_fields), ("PersonEmail", *options.email_fields))
         domain = self._tokens.domain_token(row.text("Website"))
         domains = _listed(domain)
         segment = row.text(options.segment_field) if options.segment_field else row.text("Industry") or row.text("Type")
@@ -231,9 +229,14 @@ class RecordReader:
                 updated = changed.first
                 break
         for instant in (updated, created.first if created else None):
-            if instant and self.complete_through < instant <= self._now:
-                self.complete_through = instant
+            if instant:
+                self.advance(instant)
         return created, updated, bool(row.flag("IsDeleted") or row.flag("_fivetran_deleted"))
+
+    def advance(self, instant: datetime) -> None:
+        """Take note of a time of creation or change."""
+        if self.complete_through < instant <= self.now:
+            self.complete_through = instant
 
     def _readable(self, field: str, row: Row) -> Moment | None:
         try:
@@ -244,7 +247,7 @@ class RecordReader:
 
     def _past(self, field: str, row: Row) -> Moment | None:
         moment = row.moment(field, self._context.zone)
-        if moment and moment.first > self._now + timedelta(days=1):
+        if moment and moment.first > self.now + timedelta(days=1):
             raise InvalidRecord(f"dated in the future: {field} is more than a day after the file was read")
         return moment
 
