@@ -7,14 +7,14 @@ colleague, and sometimes with nothing behind it. Every record made for an intera
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from random import Random
 from typing import Final, Literal
 
 from pipeline.simulation.company import Company, Representative
-from pipeline.simulation.customers import Clientele, Contact, Customer, Person, draw_person
+from pipeline.simulation.customers import Clientele, Customer, Person, draw_person
 from pipeline.simulation.records import Ledger
 from pipeline.simulation.teams import Cadence, Habit
 from pipeline.simulation.truth import Interaction
@@ -210,9 +210,3 @@ def can_name(interaction: Interaction) -> bool:
 def _end_of_first(entry: Entry) -> int:
     interaction = entry.targets[0][0]
     return interaction.ended_at if interaction else 0
-
-
-def contacts_of(entry: Entry) -> Iterator[Contact]:
-    for _, _, person in entry.targets:
-        if person.contact is not None:
-            yield person.contact

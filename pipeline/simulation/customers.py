@@ -107,11 +107,13 @@ def draw_person(customer: Customer, rng: Random) -> Person:
 
 
 def _neglect(weight: float) -> float:
-    """Return how badly a customer's data is kept against the average: those who call every day are kept better.
+    """Return how badly a customer's data is kept against the average: nobody dials a daily number from memory.
 
-    A quarter of the customers weigh more than 3, so the mean over all is 1.
+    A quarter of the customers weigh more than 3, one in thirteen more than 8, so the mean over all is 1.
     """
-    return 0.4 if weight > 3 else 1.2
+    if weight > 8:
+        return 0.0
+    return 0.4 if weight > 3 else 1.24
 
 
 class Clientele:

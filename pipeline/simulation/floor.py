@@ -16,6 +16,7 @@ from pipeline.simulation.worktime import long_tailed
 
 TOO_SHORT_SHARE: Final = 0.025
 WITHHELD_SHARE: Final = 0.02
+LINE: Final = "pbx"  # what a call's line is follows from the system that saw it
 _LEAST_SECONDS: Final = 5
 _ABSENT_SHARE: Final = 0.07
 _WITHHELD_WORDS: Final = ("anonymous", "anonymous", "anonymous", "unknown", "")
@@ -80,7 +81,6 @@ class Floor:
         call: Call,
         party: Party,
         direction: Literal["inbound", "outbound"],
-        line: str,
         talks: Talks,
         start: int,
         end: int,
@@ -96,7 +96,7 @@ class Floor:
         number = party.number
         call.interaction = Interaction(
             channel="call",
-            line=line,
+            line=LINE,
             direction=direction,
             team=profile.name,
             function=profile.function,

@@ -96,7 +96,7 @@ def _answer_in_queue(
         to = ("BRIDGE", call.linked_id)
         exchange.queue_event(call, end, team.group, agent, "ATTENDEDTRANSFER", *to, hold, talk, 1)
     talks, end = carry_out(floor, transfer, call, side, frame, winner, talk, end)
-    floor.conclude(call, party, "inbound", "contact_center", talks, queued.began, end)
+    floor.conclude(call, party, "inbound", talks, queued.began, end)
 
 
 def come_to_group(floor: Floor, at: int, team: Team, members: Sequence[Representative], party: Party) -> None:
@@ -131,7 +131,7 @@ def come_to_group(floor: Floor, at: int, team: Team, members: Sequence[Represent
         _leave(floor, call, side, frame, team.group, picked, voicemail_share=0.4)
         return
     talks, end = carry_out(floor, transfer, call, side, frame, winner, talk, end)
-    floor.conclude(call, party, "inbound", "pbx", talks, at, end)
+    floor.conclude(call, party, "inbound", talks, at, end)
 
 
 def come_to_person(floor: Floor, at: int, team: Team, member: Representative) -> None:
@@ -161,7 +161,7 @@ def come_to_person(floor: Floor, at: int, team: Team, member: Representative) ->
     frame = _redirected(frame, transfer)
     exchange.row(call, side, device, frame, start=at, answer=picked, end=end)
     talks, end = carry_out(floor, transfer, call, side, frame, member, talk, end)
-    floor.conclude(call, party, "inbound", "pbx", talks, at, end)
+    floor.conclude(call, party, "inbound", talks, at, end)
 
 
 def _forward(
@@ -181,7 +181,7 @@ def _forward(
     talk = floor.talk_seconds() if is_person else rng.randint(6, 30)
     exchange.row(call, side, out, frame, start=at, answer=answer, end=answer + talk)
     if is_person:
-        floor.conclude(call, party, "inbound", "pbx", [(member, talk)], began, answer + talk)
+        floor.conclude(call, party, "inbound", [(member, talk)], began, answer + talk)
 
 
 def _leave(

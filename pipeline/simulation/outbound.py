@@ -42,7 +42,7 @@ def call_customer(floor: Floor, at: int, team: Team, member: Representative) -> 
     exchange.row(call, side, device, frame, start=lifted, answer=answer, end=end, disposition=disposition)
     floor.busy_until[member] = end + 5
     if is_answered:
-        floor.conclude(call, Party(customer, person, number, dst), "outbound", "pbx", [(member, talk)], at, end)
+        floor.conclude(call, Party(customer, person, number, dst), "outbound", [(member, talk)], at, end)
 
 
 def call_colleague(floor: Floor, at: int) -> None:

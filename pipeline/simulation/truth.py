@@ -3,11 +3,11 @@
 An interaction is truly traced when a record in the CRM was made for it, on its own customer, from 15 minutes
 before its start to 72 hours after its end, or at any time with the interaction's own key in it. Who made the
 record, and whether the CRM knows the number or address that was used, does not matter here: that the measurement
-cannot see such a trace is its error, not a bypass. A record on another customer is no trace of this one, and neither is one
-that came later; `remark` tells both apart from what nobody wrote down. One record stands for one interaction: when a
-single record names two people of one customer, only one of the two interactions has it for a trace. Doubles,
-records on wrong customers and records with nothing behind them are in the exports all the same: whatever they
-match by chance is an error of the measurement too.
+cannot see such a trace is its error, not a bypass. A record on another customer is no trace of this one, and
+neither is one that came later; `remark` tells both apart from what nobody wrote down. One record stands for one
+interaction: when a single record names two people of one customer, only one of the two interactions has it for a
+trace. Doubles, records on wrong customers and records with nothing behind them are in the exports all the same:
+whatever they match by chance is an error of the measurement too.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from pipeline.sources.canonical import sniff_delimiter
@@ -32,10 +33,12 @@ def describe(start: bytes) -> str:
     text = start.lstrip()
     if b"\0" in start[:4096]:
         return "binary data"
-    if text.startswith(b"["):
+    if re.match(rb"\[\s*[\[{\"]", text):
         return "JSON that begins with a list; one object per line is expected"
     if text.startswith(b"{"):
         return "JSON whose first line is no canonical record: it has no kind that is known"
+    if re.match(rb"(?:[;#].*\n|\s)*\[[\w .-]+\]", text):
+        return "settings of some program"
     if text.startswith(b"<"):
         return "XML or HTML"
     line = text.split(b"\n", 1)[0].decode("utf-8", "replace")

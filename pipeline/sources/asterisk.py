@@ -46,22 +46,30 @@ class Party(NamedTuple):
 NOBODY: Final = Party(None, False, False, None)
 
 
-@lru_cache(maxsize=65_536)
 def party(channel: str) -> Party:
-    """Return who sits at a channel, given its name with or without the part behind the last hyphen.
+    """Return who sits at a channel.
 
-    >>> party("PJSIP/201-0000001a").endpoint, party("PJSIP/trunk-elisa-0000001b").endpoint, party("").is_real
-    ('201', 'trunk-elisa', False)
+    >>> party("PJSIP/201-0000001a").endpoint, party("PJSIP/trunk-2-0000001b").endpoint, party("").is_real
+    ('201', 'trunk-2', False)
     """
-    if not channel:
+    return interface_party(channel.rpartition("-")[0] or channel)
+
+
+@lru_cache(maxsize=65_536)
+def interface_party(interface: str) -> Party:
+    """Return who sits at an interface: a channel's name up to the last hyphen, behind which it is told from others.
+
+    A trunk whose peer is named by one to six digits cannot be told from a device.
+    """
+    if not interface:
         return NOBODY
-    technology, slash, rest = _WRAPPED.sub("", channel).partition("/")
+    technology, slash, rest = _WRAPPED.sub("", interface).partition("/")
     if not slash:
         return Party(None, False, True, None)
     if technology.lower() in _PLUMBING:
-        number = rest.partition("@")[0]
-        return Party(None, False, False, number if _SHORT(number) else None)
-    peer = re.sub(r"-[0-9a-f]+(?:;[12])?(?:<[A-Z]+>)*$", "", rest, flags=re.IGNORECASE).partition("/")[0]
+        number = rest.partition("@")[0] if technology.lower() == "local" else ""
+        return Party(None, False, False, short_number(number))
+    peer = rest.partition("/")[0]
     endpoint = None if not peer or _LONG(peer) else peer
     return Party(endpoint, endpoint is not None and _SHORT(endpoint) is not None, True, None)
 

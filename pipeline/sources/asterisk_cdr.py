@@ -105,7 +105,7 @@ def _clock_warning(columns: Columns, context: ReadContext) -> list[str]:
     if steps == 0 or count < 0.9 * seen:
         return []
     found = usual + timedelta(seconds=steps * _CLOCK_STEP)
-    whose = "of [[source]]" if context.options.get("timezone_explicit") else "of the company, as none is set,"
+    whose = "of [[source]]" if context.zone_is_given else "of the company, as none is set,"
     name = offset_name(found)
     return [
         f"{context.file}: its times are at {name} by the log's own call ids, but the time zone {whose} "

@@ -20,8 +20,8 @@ from pipeline.sources.asterisk import (
     dialled_number,
     direction_of_context,
     epoch_of,
+    interface_party,
     named_endpoint,
-    party,
     same_tail,
     short_number,
 )
@@ -30,13 +30,9 @@ from pipeline.sources.local_time import column_to_utc
 from pipeline.sources.registry import ReadContext
 from schemas.facts import INSTANT
 
-# Applications of the dialplan in which no person talks, whatever the disposition says.
-_MACHINES: Final = frozenset(
-    """
-    voicemail voicemailmain vmauthenticate minivmgreet minivmrecord forkcdr playback background echo milliwatt
-    directory read saydigits record dictate festival amd wait waitexten hangup
-    """.split()  # noqa: SIM905
-)
+# Applications in which no person talks even where a device is named: it had rung before, or the row is a copy. Others
+# (Playback, Hangup) may simply be what the dialplan did after the talk.
+_MACHINES: Final = frozenset({"voicemail", "voicemailmain", "minivmrecord", "forkcdr"})
 _STATED_DIRECTIONS: Final = frozenset({"inbound", "outbound", "internal"})
 _LONGEST_SECONDS: Final = 7 * 86_400
 _TEXT: Final = pa.string()
@@ -70,7 +66,7 @@ class _End:
         # "PJSIP/201-0000001a" is one of a million names; "PJSIP/201" one of a hundred.
         heads = pc.list_element(pc.split_pattern(channels, "-", max_splits=1, reverse=True), 0)
         names = heads.dictionary_encode()
-        parties = [party(name or "") for name in names.dictionary.to_pylist()]
+        parties = [interface_party(name or "") for name in names.dictionary.to_pylist()]
 
         def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
             return pa.array(values, kind).take(names.indices)
@@ -242,8 +238,9 @@ def _via_endpoint(values: Mapping[str, pa.Array], short_destination: pa.Array, t
     is_queue = pc.equal(_plain(values["lastapp"]), "Queue")
     if not pc.any(is_queue).as_py():
         return via
-    queues = _by_text(values["lastdata"], lambda text: named_endpoint(text.partition(",")[0]), _TEXT)
-    return pc.if_else(is_queue, queues, via)
+    arguments = values["lastdata"].filter(is_queue)
+    queues = _by_text(arguments, lambda text: named_endpoint(text.partition(",")[0]), _TEXT)
+    return pc.replace_with_mask(via, is_queue, queues)
 
 
 def _direction(values: Mapping[str, pa.Array], caller: _End) -> pa.Array:

@@ -117,4 +117,4 @@ def first_layout(lines: Sequence[str]) -> Layout | None:
 
     Some of the lines may be damaged; half of them must be records.
     """
-    return with_header(lines[0]) or by_shape(lines, headerless) if lines else None
+    return with_header(lines[0]) or by_shape(lines, headerless, WIDTHS) if lines else None

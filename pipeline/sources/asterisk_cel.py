@@ -42,6 +42,7 @@ _COLUMNS: Final = (
     "eventtype", "eventtime", "name", "num", "ani", "rdnis", "dnid", "exten", "context", "channame", "appname",
     "appdata", "amaflags", "accountcode", "uniqueid", "linkedid", "bridgepeer", "userfield", "userdeftype", "extra",
 )  # fmt: skip
+_WIDTHS: Final = range(20, 21)
 NAMES: Final = Names(
     known=tuple(FIELDS),
     required=frozenset({"eventtype", "eventtime", "channame", "uniqueid", "linkedid"}),
@@ -110,7 +111,7 @@ class AsteriskCel:
                 f"{context.file}: its columns are not those of a channel event log; say which is which, for example "
                 "mapping = { eventtype = 1, eventtime = 2, channame = 10, uniqueid = 15, linkedid = 16 }"
             )
-        form = Form(FIELDS, frozenset(), _headerless, range(20, 21), _Observer().observe)
+        form = Form(FIELDS, frozenset(), _headerless, _WIDTHS, _Observer().observe)
         yield from read_table(path, layout, form, context)
 
 
@@ -126,7 +127,9 @@ def _headerless(fields: Sequence[str]) -> Layout | None:
 
 
 def _first_layout(lines: Sequence[str]) -> Layout | None:
-    return by_header(lines[0], NAMES, "table of Asterisk CEL") or by_shape(lines, _headerless) if lines else None
+    return (
+        by_header(lines[0], NAMES, "table of Asterisk CEL") or by_shape(lines, _headerless, _WIDTHS) if lines else None
+    )
 
 
 class _Observer:

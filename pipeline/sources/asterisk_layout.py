@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pipeline.errors import ConfigurationError
-from pipeline.sources.reading import split_fields
+from pipeline.sources.reading import group_records, split_fields
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+").fullmatch
@@ -60,9 +60,12 @@ def by_header(line: str, names: Names, title: str) -> Layout | None:
     return None
 
 
-def by_shape(lines: Sequence[str], headerless: Callable[[Sequence[str]], Layout | None]) -> Layout | None:
-    """Return the layout of the first record that has one, when at least half of the first lines have."""
-    found = [headerless(split_fields(line)[0]) for line in lines[:_LINES_LOOKED_AT]]
+def by_shape(
+    lines: Sequence[str], headerless: Callable[[Sequence[str]], Layout | None], widths: range
+) -> Layout | None:
+    """Return the layout of the first record that has one, when at least half of the first records have."""
+    numbered = enumerate(lines[:_LINES_LOOKED_AT], 1)
+    found = [headerless(record.fields) for record in group_records(numbered, lambda count: count in widths, str)]
     layouts = [layout for layout in found if layout]
     return layouts[0] if layouts and len(layouts) * 2 >= len(found) else None
 

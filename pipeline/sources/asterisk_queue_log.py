@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.columns import SECOND, digest, fact_table
 from pipeline.identifiers import Identifiers, Identity
-from pipeline.sources.asterisk import named_endpoint, party
+from pipeline.sources.asterisk import interface_party, named_endpoint
 from pipeline.sources.asterisk_layout import first_lines
 from pipeline.sources.asterisk_table import dead_letter
 from pipeline.sources.reading import LongLine, blocks, numbered_lines
@@ -197,7 +197,7 @@ def _member(agent: str) -> str | None:
         return None
     if "/" not in agent:
         return named_endpoint(agent)
-    who = party(agent)
+    who = interface_party(agent.removesuffix("/n"))
     return who.endpoint or who.extension
 
 

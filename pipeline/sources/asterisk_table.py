@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.csv as pv
 
 from pipeline.columns import fact_table
+from pipeline.errors import InvalidRecord
 from pipeline.sources.asterisk_layout import Layout
-from pipeline.sources.reading import Block, CsvRecord, LongLine, blocks, group_records, numbered_lines
+from pipeline.sources.reading import UNFINISHED, Block, CsvRecord, LongLine, blocks, group_records, numbered_lines
 from pipeline.sources.registry import Batch, DeadLetter, ReadContext
 from schemas.facts import INSTANT
 
@@ -30,7 +31,6 @@ WORDS: Final = pa.dictionary(pa.int32(), pa.string())  # texts that repeat: deci
 
 _SMALL: Final = 64 << 10
 _TEXT_KEPT: Final = 2_000
-_UNFINISHED_LINES: Final = 50
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,20 @@ def read_table(path: Path, layout: Layout, form: Form, context: ReadContext) -> 
     """
     reader = _Reader(layout, form, context)
     stored, carried = 0, b""
-    pending: Block | LongLine | None = None
-    for unit in blocks(path, BLOCK_SIZE):
-        if pending is not None:
-            batch, carried = reader.batch(pending, carried, is_last=False, stored=pending.stored - stored)
-            stored = pending.stored
-            yield batch
-        pending = unit
-    if pending is not None:
-        yield reader.batch(pending, carried, is_last=True, stored=pending.stored - stored)[0]
+    units = blocks(path, BLOCK_SIZE)
+    failure: InvalidRecord | None = None
+    unit = next(units, None)
+    while unit is not None:
+        try:
+            following = next(units, None)
+        except InvalidRecord as error:
+            failure, following = error, None
+        batch, carried = reader.batch(unit, carried, is_last=following is None, stored=unit.stored - stored)
+        stored = unit.stored
+        yield batch
+        unit = following
+    if failure is not None:
+        raise failure
 
 
 class _Reader:
@@ -147,8 +152,11 @@ class _Reader:
         for stretch in self._stretches(data[:middle], first_line, False):
             yield *stretch[:3], b""
             rest = stretch[3]
-        second_line = first_line + data.count(b"\n", 0, middle) - rest.count(b"\n")
-        yield from self._stretches(rest + data[middle:], second_line, is_last)
+        second, second_line = rest + data[middle:], first_line + data.count(b"\n", 0, middle) - rest.count(b"\n")
+        if len(rest) * 2 > middle:  # nearly all of it hangs on what follows: halving would not end
+            yield self._one_by_one(second, second_line, is_last)
+        else:
+            yield from self._stretches(second, second_line, is_last)
 
     def _at_once(self, data: bytes, lines: list[bytes], first_line: int) -> Columns | None:
         """Return the columns of a stretch in which every line is one record of one layout, else None."""
@@ -189,9 +197,12 @@ class _Reader:
             wanted = f"{widths.start} to {widths.stop - 1}" if several else expected
             return f"has {count} column{'' if count == 1 else 's'}, expected {wanted}"
 
-        left = b"" if is_last else _unfinished(data)
-        whole = Block(data[: len(data) - len(left)], first_line, 0, 0)
-        for record in group_records(numbered_lines(whole), accepts, describe, self._layout.delimiter):
+        left = b""
+        numbered = numbered_lines(Block(data, first_line, 0, 0))
+        for record in group_records(numbered, accepts, describe, self._layout.delimiter, more_follows=not is_last):
+            if record.problem == UNFINISHED:
+                left = b"\n".join(data.split(b"\n")[record.line - first_line :])
+                break
             if self._layout.header is not None and tuple(record.fields) == self._layout.header:
                 continue  # files put together by hand repeat it
             if record.problem:
@@ -318,16 +329,3 @@ def _digests(texts: Sequence[bytes]) -> pa.Array:
     blake = hashlib.blake2b
     packed = b"".join([blake(text, digest_size=8).digest() for text in texts])
     return pa.Array.from_buffers(pa.uint64(), len(texts), [None, pa.py_buffer(packed)])
-
-
-def _unfinished(data: bytes) -> bytes:
-    """Return the last lines of a stretch from one that opens a quotation mark which is still open at the end."""
-    end = len(data)
-    for _ in range(_UNFINISHED_LINES):
-        if end == 0:
-            break
-        begin = data.rfind(b"\n", 0, end - 1) + 1
-        if data.count(b'"', begin, end) % 2 == 1:
-            return data[begin:] if data.count(b'"', begin) % 2 == 1 else b""
-        end = begin
-    return b""

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigurationError, UnknownFormat
 from pipeline.sources.appearance import describe
 from pipeline.sources.directory import SOURCE as DIRECTORY
 from pipeline.sources.reading import HEAD_SIZE, head
-from pipeline.sources.registry import Recognised, Recognition, Sample, Source, by_name, family, recognise
+from pipeline.sources.registry import Recognised, Recognition, Sample, Source, by_name, family, recognise, sources
 from schemas.settings import Configuration, SourceSettings
 
 MOST_LISTED: Final = 20
@@ -48,6 +48,7 @@ class Input:
     evidence: str
     mapping: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    zone_is_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def unknown_format(unknown: Sequence[Unknown]) -> UnknownFormat:
     lines = [f"{item.file}: {item.reason}" for item in unknown[:MOST_LISTED]]
     if len(unknown) > MOST_LISTED:
         lines.append(f"and {len(unknown) - MOST_LISTED} more")
+    lines.append(f"tried: {', '.join(source.name for source in sources())}")
     lines.append(
         'name the format in a [[source]] of bypassflow.toml (a table of calls: format = "canonical_csv" with a '
         "mapping), move the file away, or go on without it: --skip-unknown"
@@ -118,6 +120,7 @@ class _Rule:
     zone: ZoneInfo
     mapping: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    zone_is_given: bool = False
 
 
 class _Surveyor:
@@ -201,7 +204,7 @@ class _Surveyor:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{name}: {error}") from None
         zone = ZoneInfo(entry.timezone) if entry.timezone is not None else self._default.zone
-        return _Rule(entry.name, parser, zone, entry.mapping, entry.options)
+        return _Rule(entry.name, parser, zone, entry.mapping, entry.options, entry.timezone is not None)
 
     def _is_wanted(self, path: Path) -> bool:
         """Return whether a path lies in what was asked for; without a wish everything does."""
@@ -291,8 +294,8 @@ class _Surveyor:
             self._add(path, self._recognised(sample, rule), rule, size)
         except OSError as error:
             self._refuse(path, f"cannot be opened: {error.strerror}; give this user the right to read it")
-        except UnknownFormat as error:
-            self._refuse(path, f"{describe(sample.head)}; {error}")
+        except UnknownFormat:
+            self._refuse(path, f"{describe(sample.head)}; no parser recognises it")
 
     def _recognised(self, sample: Sample, rule: _Rule) -> Recognised:
         """Return who reads a file. A mapping with a kind says that it holds canonical records."""
@@ -320,6 +323,7 @@ class _Surveyor:
                 evidence=claim.recognition.evidence,
                 mapping=rule.mapping,
                 options=rule.options,
+                zone_is_given=rule.zone_is_given,
             )
         )
 

@@ -33,6 +33,7 @@ def feed(
         read_at=read_at,
         mapping=item.mapping,
         options=item.options,
+        zone_is_given=item.zone_is_given,
     )
     for batch in item.parser.read(item.path, context):
         facts = dict(batch.facts)

@@ -22,6 +22,7 @@ BLOCK_SIZE: Final = 16 << 20
 MAX_LINE: Final = 1 << 20
 MAX_RECORD_LINES: Final = 2_000
 START_KEPT: Final = 2_000
+UNFINISHED: Final = "the text ends inside quotation marks"
 
 # The default limit of 128 KiB is less than a long text field of a CRM.
 csv.field_size_limit(max(csv.field_size_limit(), 2 * MAX_LINE))
@@ -166,11 +167,13 @@ def group_records(
     describe: Callable[[int], str],
     delimiter: str = ",",
     quoting: bool = True,
+    more_follows: bool = False,
 ) -> Iterator[CsvRecord]:
     """Yield numbered lines as records; `accepts` judges a count of columns and `describe` words the refusal.
 
     A quotation mark opened on one line may close on a later one only if the record is then accepted. Otherwise
     the first line alone is refused and the next line starts anew: one stray mark never costs its neighbours.
+    With `more_follows` the last record has the problem UNFINISHED when it may go on behind the last line.
     """
     waiting: list[tuple[int, str] | LongLine] = []
     source = iter(units)
@@ -202,6 +205,9 @@ def group_records(
         size = len(text)
         while taken < MAX_RECORD_LINES and size < MAX_LINE:
             unit = following(taken)
+            if unit is None and more_follows:
+                yield CsvRecord(number, [], "\n".join(joined), UNFINISHED)
+                return
             if unit is None or isinstance(unit, LongLine):
                 break
             taken += 1

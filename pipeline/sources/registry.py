@@ -98,7 +98,8 @@ class ReadContext:
     """What a parser may know while it reads.
 
     `file` is the name under which the path is recorded (relative to the source's root).
-    `read_at` bounds the future: a record dated more than a day later is a dead letter.
+    `read_at` bounds the future: a record dated more than a day later is a dead letter. `zone_is_given`: the source's
+    own time zone is configured, and not just the company's.
     """
 
     source: str
@@ -108,6 +109,7 @@ class ReadContext:
     read_at: datetime
     mapping: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    zone_is_given: bool = False
 
     def raw_id(self, position: int) -> str:
         """Return the identity of the raw event at a position of this file."""
