@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
@@ -234,7 +234,7 @@ def report(
     Raises:
         ConfigurationError: when a dimension or the zone is unknown.
     """
-    query = report_query(by, since, until, zone or zone_of(store))
+    query = report_query(by, since, until, _checked_zone(zone or zone_of(store)))
     rows = store.rows(query.sql, query.values)
     if not by and not rows:
         rows = [dict.fromkeys((f"{name}_count" for name in ("interaction", *_OUTCOMES)), 0)]
@@ -337,6 +337,13 @@ def _where(
             fits, absent = f"list_contains(${name}::VARCHAR[], {column})", f"{column} IS NULL"
         conditions.append(f"({fits} OR {absent})" if "none" in wanted else fits)
     return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
+
+
+def _checked_zone(zone: str) -> str:
+    try:
+        return ZoneInfo(zone).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(f"unknown time zone {zone!r}; expected a name such as Europe/Helsinki") from None
 
 
 def _known(name: str, names: Sequence[str], what: str) -> str:

@@ -41,26 +41,25 @@ RESULTS = (
 
 
 def news(result: Result, changes: Changes, version: int) -> Iterator[pa.Table]:
-    """Yield the rows of a kind that changes hold, as rows of its delta; what is gone before what is there.
+    """Yield the rows of a kind that changes hold, as rows of its delta: what is gone, then what is there; none empty.
 
     Tables may bring a `version` of their own per row, as a batch of several packed folds does.
     """
     gone = changes.tables.get(result.retracted) if result.retracted else None
     if gone is not None and gone.num_rows:
-        yield _versioned(gone.select([n for n in gone.column_names if n in (result.key, "version")]), version, True)
+        yield _gone(result, gone, version)
     said = changes.tables.get(result.name)
     if said is None or not said.num_rows:
         return
     if result.name == "interaction":
         said = _stored_interactions(said)
     if result.name == "activity_outcome":
-        is_deleted = pc.equal(said.column("status"), "deleted")
+        is_deleted = pc.fill_null(pc.equal(said.column("status"), "deleted"), False)
         if pc.any(is_deleted).as_py():
-            gone = said.filter(is_deleted)
-            kept = [name for name in gone.column_names if name in (result.key, "version", "said_before")]
-            yield _versioned(gone.select(kept), version, True)
+            yield _gone(result, said.filter(is_deleted), version)
             said = said.filter(pc.invert(is_deleted))
-    yield _versioned(said, version, False)
+    if said.num_rows:
+        yield _versioned(said, version, False)
 
 
 def one_per_key(result: Result, parts: list[pa.Table]) -> pa.Table | None:
@@ -111,6 +110,12 @@ def keep_last(connection: duckdb.DuckDBPyConnection, result: Result) -> None:
         """
     )
     connection.execute("DROP TABLE repeated")
+
+
+def _gone(result: Result, table: pa.Table, version: int) -> pa.Table:
+    return _versioned(
+        table.select([name for name in (result.key, "version") if name in table.column_names]), version, True
+    )
 
 
 def _versioned(table: pa.Table, version: int, is_retracted: bool) -> pa.Table:

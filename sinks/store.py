@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError
 from pipeline.sources.registry import Batch, DeadLetter
@@ -62,6 +63,7 @@ class Store:
         self._db = connection
         self._placement = placement
         self._writer: BackgroundWriter | None = None
+        self._appenders: dict[str, Appender] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._file_count = 0
         self._scheduled = False
@@ -140,7 +142,11 @@ class Store:
         except BaseException:
             placement.release()
             raise
-        return cls(connection, path, None if read_only else placement)
+        store = cls(connection, path, None if read_only else placement)
+        store._file_count = int(
+            connection.execute("SELECT coalesce(max(file_number), 0) FROM source_file").fetchall()[0][0]
+        )
+        return store
 
     def close(self) -> None:
         """Let the file go. A store that is being built and was not published vanishes."""
@@ -173,7 +179,8 @@ class Store:
         Raises:
             ConfigurationError: when the file was begun before.
         """
-        if (source, file) in self._tallies:
+        found = "SELECT count(*) FROM source_file WHERE source = $1 AND file = $2"
+        if (source, file) in self._tallies or self._db.execute(found, [source, file]).fetchall()[0][0]:
             raise ConfigurationError(f"the file {file} of source {source} is given twice; give every file once")
         self._file_count += 1
         self._tallies[source, file] = Tally(self._file_count, source, file, format, size, carries)
@@ -229,10 +236,11 @@ class Store:
 
     def finish_files(self) -> None:
         """Write the facts that are still on their way, and the files' accounts."""
-        if self._writer is not None and self._tallies:
+        if self._tallies:
             with explained(self.path):
                 self._put("source_file", file_rows(self._tallies.values()))
-                self._writer.drain()
+                if self._writer is not None:
+                    self._writer.drain()
             self._tallies.clear()
 
     # -- windows for the fold -----------------------------------------------------------------------------------------
@@ -277,7 +285,7 @@ class Store:
                 for result in RESULTS:
                     rows = one_per_key(result, list(news(result, changes, version)))
                     if rows is not None:
-                        Appender(self._db, f"{result.name}_delta").append(rows)
+                        self._put(f"{result.name}_delta", rows)
                 self._write_positions(positions or {})
         self.fold(self._merge_from)
 
@@ -361,10 +369,12 @@ class Store:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _put(self, name: str, table: pa.Table) -> None:
-        if self._writer is None:
-            Appender(self._db, name).append(table)
-        else:
+        if self._writer is not None:
             self._writer.put(name, table)
+            return
+        if name not in self._appenders:
+            self._appenders[name] = Appender(self._db, name)
+        self._appenders[name].append(table)
 
     def _build_on(self, result: Result, changes: Changes, version: int, fresh: bool) -> None:
         delta: list[pa.Table] = []
@@ -375,9 +385,9 @@ class Store:
                 self._unchecked.add(result.name)
                 self._put(f"{result.name}_base", rows)
             else:
-                known = rows.column("said_before")
-                delta.append(rows.filter(known))
-                self._put(f"{result.name}_base", rows.filter(pa.compute.invert(known)))
+                is_known = rows.column("said_before")
+                delta.append(rows.filter(is_known))
+                self._put(f"{result.name}_base", rows.filter(pc.invert(is_known)))
         if (together := one_per_key(result, delta)) is not None:
             self._put(f"{result.name}_delta", together)
 

@@ -434,8 +434,8 @@ SELECT
     bypassed_count,
     pending_count,
     share AS bypass_share,
-    greatest(0, least(share, centre - reach)) AS bypass_share_low,
-    least(1, greatest(share, centre + reach)) AS bypass_share_high
+    CASE WHEN n > 0 THEN greatest(0, least(share, centre - reach)) END AS bypass_share_low,
+    CASE WHEN n > 0 THEN least(1, greatest(share, centre + reach)) END AS bypass_share_high
 FROM reaching;
 
 COMMENT ON VIEW daily_share IS 'One row per local day and channel: the bypass share. Key: day, channel.';
