@@ -1,0 +1,632 @@
+"""The `bypassflow` command: one function per command.
+
+This is the only place that builds and connects things, and the only one that asks for the clock, the environment and
+randomness. Data goes to standard output, everything else to standard error. Exit codes: 0 fine, 1 failure, 2 usage.
+
+Heavy modules are imported by the commands that need them: --help and shell completion must be quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console, RenderableType
+
+from dashboard import terminal
+from dashboard.reading import Reading
+from pipeline.errors import BypassflowError, ConfigurationError
+
+if TYPE_CHECKING:
+    from pipeline.identifiers import Identifiers
+    from schemas.settings import Configuration
+    from sinks.store import Store
+
+__version__ = "0.1.0"
+
+# Without a terminal there is no width to respect; tables are then as wide as they need.
+WIDE = 200
+# A table of more rows is read by nobody.
+TABLE_ROWS = 50
+DIMENSIONS = (
+    "Dimensions, with commas: channel, line, team, function, direction, source, segment, reason, hour, weekday, day, "
+    "week, month."
+)
+
+app = typer.Typer(
+    name="bypassflow",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Measures the share of a company's customer interactions that leave no trace in its CRM.",
+)
+P = ParamSpec("P")
+
+
+class Shape(StrEnum):
+    """How a command prints what it found."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class ReportShape(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+class RowShape(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+Paths = Annotated[list[Path], typer.Argument(help="Files and directories to read.")]
+Directory = Annotated[Path, typer.Argument(help="Directory with the files.")]
+Config = Annotated[
+    Path | None, typer.Option(help="Configuration; default: bypassflow.toml in the given directory, if there is one.")
+]
+Shapes = Annotated[Shape, typer.Option(help="How to print it.")]
+Values = Annotated[list[str] | None, typer.Option(metavar="VALUE", help="Only these; may be repeated.")]
+Since = Annotated[str | None, typer.Option(metavar="DATE", help="From this day or instant on, in the company's zone.")]
+Until = Annotated[str | None, typer.Option(metavar="DATE", help="Before this day or instant.")]
+Database = Annotated[Path, typer.Option("--db", envvar="BYPASSFLOW_DB", help="The store, a DuckDB file.")]
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a command whose expected errors become one sentence on standard error and exit code 1."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            function(*arguments, **options)
+        except BypassflowError as error:
+            raise _failure(str(error)) from None
+        except KeyboardInterrupt:
+            raise _failure("interrupted; the store is whole, and the same command run again starts afresh") from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise _failure(f"{place}{(error.strerror or str(error)).lower()}") from None
+
+    return app.command()(guarded)
+
+
+# What commands share
+
+
+@dataclass(frozen=True)
+class Company:
+    """A configuration and where it stands; `text` is empty when there is no file."""
+
+    configuration: Configuration
+    base: Path
+    text: str = ""
+
+    @property
+    def key_path(self) -> Path:
+        return self.base / self.configuration.privacy.key_file
+
+
+def _company(paths: Sequence[Path], config: Path | None) -> Company:
+    """Return the configuration that is named, or that stands in one of the directories, or the default one."""
+    from pipeline.configuration import FILE_NAME, load
+    from schemas.settings import Configuration
+
+    if config is None:
+        found = sorted({path / FILE_NAME for path in paths if (path / FILE_NAME).is_file()})
+        if len(found) > 1:
+            raise ConfigurationError(f"{found[0]} and {found[1]} both apply; name one with --config")
+        if not found:
+            folders = [path.absolute() if path.is_dir() else path.absolute().parent for path in paths]
+            return Company(Configuration(), Path(os.path.commonpath(folders)))
+        config = found[0]
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or "").lower()
+        raise ConfigurationError(f"{config} cannot be read: {reason}; `bypassflow init DIR` writes one") from None
+    return Company(load(text, str(config)), config.absolute().parent, text)
+
+
+def _identifiers(company: Company, key: bytes) -> Identifiers:
+    from pipeline.identifiers import Identifiers
+
+    settings = company.configuration
+    is_clear = settings.privacy.identifiers == "clear"
+    return Identifiers(key, settings.company.region, settings.company.outside_prefixes, clear=is_clear)
+
+
+def _failure(sentence: str) -> typer.Exit:
+    _say(f"bypassflow: {sentence}")
+    return typer.Exit(1)
+
+
+def _messages() -> Console:
+    return Console(stderr=True)
+
+
+def _say(thing: RenderableType) -> None:
+    """Print on standard error, where everything goes that is no data."""
+    _messages().print(thing, markup=False, highlight=False, soft_wrap=isinstance(thing, str))
+
+
+def _show(*things: RenderableType) -> None:
+    """Print on standard output, for people."""
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+    for thing in things:
+        console.print(thing, markup=False, highlight=False)
+    sys.stdout.flush()  # before what is said next on standard error
+
+
+def _write_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bypassflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Measures the share of a company's customer interactions that leave no trace in its CRM."""
+
+
+# Before a run
+
+
+@command
+def init(
+    directory: Directory,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bypassflow.toml that is there.")] = False,
+) -> None:
+    """Write a commented bypassflow.toml.
+
+    Looks at the files in the directory, guesses the columns of tables that no parser knows, and makes the company's
+    secret key.
+    """
+    from pipeline.configuration import FILE_NAME
+    from pipeline.sources import discovery, proposal
+    from schemas.settings import Configuration
+    from sinks.keyfile import load_or_create_key
+
+    target = directory / FILE_NAME
+    if target.exists() and not force:
+        raise ConfigurationError(f"{target} is there already; change it, or replace it with --force")
+    survey = discovery.survey([directory], Configuration(), directory)
+    company = proposal.describe_company(directory.absolute().name, survey.inputs)
+    proposed = proposal.propose(survey, company, _local_zone())
+    target.write_text(proposed.text, encoding="utf-8")
+    _say(
+        f"wrote {target}: {len(survey.inputs)} recognised, {proposed.guessed_count} guessed from the names of their "
+        f"columns, {proposed.unread_count} not read yet"
+    )
+    key_path = directory / Configuration().privacy.key_file
+    _, is_new = load_or_create_key(key_path, secrets.token_bytes)
+    if is_new:
+        _say(f"made {key_path}, the secret key of the tokens; keep it with the store's backups, but not beside them")
+    _say(f"next: look at {target.name}, then: bypassflow check {directory}")
+
+
+@command
+def check(directory: Directory, config: Config = None) -> None:
+    """Check configuration and files; write nothing.
+
+    Recognises and counts every file, validates the directory of representatives, and shows the first problems with
+    their lines.
+    """
+    from pipeline.configuration import engine_settings
+    from pipeline.sources import discovery
+    from sinks.inspection import inspect
+    from sinks.keyfile import KEY_BYTES, load_key
+
+    company = _company([directory], config)
+    key = load_key(company.key_path) if company.key_path.exists() else secrets.token_bytes(KEY_BYTES)
+    identifiers = _identifiers(company, key)
+    engine_settings(company.configuration, identifiers)
+    survey = discovery.survey([directory], company.configuration, company.base)
+    with Reading(_messages(), sum(item.size_bytes for item in survey.inputs)) as reading:
+        findings = list(inspect(survey.inputs, identifiers, _now(), advance=reading.advance))
+    _show(terminal.file_table(found.summary for found in findings))
+    problems = [problem for found in findings for problem in found.problems]
+    warnings = [warning for found in findings for warning in found.warnings]
+    refused = [f"{unknown.file}: {unknown.reason}" for unknown in survey.unknown]
+    for name, sentences in (("rejected records", problems), ("not recognised", refused), ("to look at", warnings)):
+        if sentences:
+            _show(f"{name}:", terminal.problem_list(sentences))
+    if refused or any(found.failure for found in findings):
+        raise _failure("a replay of this directory would stop; see above")
+    _say("ready to replay" if not problems else "ready to replay; the rejected records would be kept as dead letters")
+
+
+# The run
+
+
+@command
+def replay(
+    paths: Paths,
+    db: Database,
+    config: Config = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Go on without files that no parser recognises.")
+    ] = False,
+) -> None:
+    """Read historical files into a store.
+
+    Prints what was read, what became of each record, and the bypass share. The same files again change nothing; files
+    of earlier runs that are not given again are kept.
+    """
+    from pipeline import configuration as configurations
+    from pipeline.engine import Engine
+    from pipeline.replay import fold_all
+    from pipeline.sources import discovery
+    from pipeline.sources.feeding import feed
+    from sinks.build import InputInfo, Progress, build
+    from sinks.keyfile import load_or_create_key
+    from sinks.store import RunRecord
+
+    started_at = _now()
+    company = _company(paths, config)
+    inputs = discovery.discover(paths, company.configuration, company.base, skip_unknown)
+    if skip_unknown:
+        for unknown in discovery.survey(paths, company.configuration, company.base).unknown:
+            _say(f"skipped {unknown.file}: {unknown.reason}")
+    key, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
+    if is_new:
+        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    identifiers = _identifiers(company, key)
+    settings = configurations.engine_settings(company.configuration, identifiers)
+    complete_through = configurations.complete_through(company.configuration)
+    run = RunRecord(
+        started_at=started_at.replace(tzinfo=None),
+        finished_at=started_at.replace(tzinfo=None),
+        bypassflow_version=__version__,
+        configuration_digest=_digest(company.text.encode()),
+        key_digest=_digest(key),
+        company_id=settings.company_id,
+        timezone=company.configuration.company.timezone,
+        settings=settings.model_dump_json(),
+        complete_through=complete_through,
+    )
+    engine = Engine(settings)
+    with Reading(_messages(), sum(item.size_bytes for item in inputs)) as reading:
+
+        def fold(store: Store) -> None:
+            fold_all(store, engine, folded=lambda done, total: reading.begin("folding", done, total))
+
+        def tell(step: Progress) -> None:
+            if step.phase == "read":
+                reading.reach(step.byte_count, step.record_count)
+            else:
+                reading.begin({"fold": "folding", "publish": "writing"}[step.phase])
+
+        summary = build(
+            db,
+            [
+                (
+                    InputInfo(item.source, item.file, item.parser.name, item.size_bytes, item.parser.carries),
+                    feed(item, identifiers, started_at, complete_through),
+                )
+                for item in inputs
+            ],
+            fold,
+            run,
+            now=lambda: _now().replace(tzinfo=None),
+            progress=tell,
+        )
+    for warning in dict.fromkeys(warning for file in summary.files for warning in file.warnings):
+        _say(warning)
+    if summary.kept_file_count:
+        _say(f"kept the facts of {summary.kept_file_count} files of earlier runs")
+    _show_run(db)
+
+
+def _show_run(db: Path) -> None:
+    from sinks import measures
+    from sinks.store import Store
+
+    with Store.open(db) as store:
+        (overall,) = measures.report(store)
+        _show(
+            terminal.file_table(store.rows("FROM files ORDER BY source, file"), "What was read"),
+            terminal.account_table(measures.audit(store)),
+            terminal.report_table(measures.report(store, ["channel"]), ["channel"], overall),
+            terminal.headline(overall),
+        )
+
+
+# The number, the rows behind it, and why
+
+
+@command
+def report(
+    db: Database,
+    by: Annotated[str, typer.Option(metavar="DIMENSIONS", help=DIMENSIONS)] = "",
+    since: Since = None,
+    until: Until = None,
+    format: Annotated[ReportShape, typer.Option(help="How to print it.")] = ReportShape.TABLE,
+) -> None:
+    """Print the bypass share.
+
+    As a whole or by dimensions, with the counts that it is made of and its 95 % interval.
+    """
+    from sinks import export, measures
+    from sinks.store import Store
+
+    dimensions = [name.strip() for name in by.split(",") if name.strip()]
+    with Store.open(db) as store:
+        span = _span(store, since, until)
+        rows = measures.report(store, dimensions, *span)
+        (overall,) = measures.report(store, (), *span)
+    if format is ReportShape.TABLE:
+        _show(terminal.report_table(rows, dimensions, overall), terminal.headline(overall))
+    elif format is ReportShape.JSON:
+        export.write_json(rows, sys.stdout)
+    else:
+        write = export.write_csv if format is ReportShape.CSV else export.write_markdown
+        write(rows, list(dict.fromkeys([*dimensions, *overall])), sys.stdout)
+
+
+@command
+def interactions(
+    db: Database,
+    since: Since = None,
+    until: Until = None,
+    channel: Values = None,
+    line: Values = None,
+    direction: Values = None,
+    team: Values = None,
+    function: Values = None,
+    representative: Values = None,
+    source: Values = None,
+    segment: Values = None,
+    customer: Values = None,
+    outcome: Values = None,
+    reason: Values = None,
+    tier: Values = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many rows; a table shows 50 unless told.")] = None,
+    format: Annotated[RowShape, typer.Option(help="How to print them.")] = RowShape.TABLE,
+) -> None:
+    """Print the interactions behind the number.
+
+    Filters fit when any of their values does; the value none stands for no value. CSV, JSON and Parquet hold the
+    evidence too.
+    """
+    from sinks import export, measures
+    from sinks.store import Store
+
+    wanted = {
+        "channel": channel, "line": line, "direction": direction, "team": team, "function": function,
+        "representative": representative, "source": source, "segment": segment, "customer": customer,
+        "outcome": outcome, "reason": reason, "tier": tier,
+    }  # fmt: skip
+    is_table = format is RowShape.TABLE
+    if format is RowShape.PARQUET and sys.stdout.isatty():
+        raise ConfigurationError("Parquet is no text; send it to a file: ... --format parquet > interactions.parquet")
+    with Store.open(db) as store:
+        begin, end = _span(store, since, until)
+        most = TABLE_ROWS if is_table and limit is None else limit
+        filters = measures.Filters({name: values for name, values in wanted.items() if values}, begin, end, most)
+        found = measures.interactions(store, filters)
+    if format is RowShape.PARQUET:
+        export.write_parquet(found, sys.stdout.buffer)
+    elif is_table:
+        _show(terminal.interaction_table(found.to_pylist()) if found.num_rows else "no interaction fits")
+        if limit is None and found.num_rows == TABLE_ROWS:
+            _say(f"the first {TABLE_ROWS}; --limit shows more, --format csv or parquet gives all")
+    else:
+        rows = (row for batch in found.to_batches(max_chunksize=10_000) for row in batch.to_pylist())
+        if format is RowShape.JSON:
+            export.write_json(rows, sys.stdout)
+        else:
+            export.write_csv(rows, found.column_names, sys.stdout)
+
+
+@command
+def explain(
+    interaction: Annotated[str, typer.Argument(help="Id of the interaction, or enough of its beginning.")],
+    db: Database,
+) -> None:
+    """Explain one interaction.
+
+    Shows its raw events, whose identifier it is, and every activity around it with why it won or lost.
+    """
+    from dashboard.explanation import explanation
+    from sinks.explanations import explain as find
+    from sinks.store import Store
+
+    with Store.open(db) as store:
+        _show(explanation(find(store, interaction)))
+
+
+@command
+def audit(
+    db: Database,
+    placebo: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="Move all activities by so many days and count what still matches."),
+    ] = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Account for every raw event.
+
+    Per source, what became of each; fails when any is unaccounted for. With --placebo, counts what is traced by chance
+    instead.
+    """
+    from dashboard.exactness import placebo_table
+    from sinks import export, measures
+    from sinks.placebo import chance, longest_window
+    from sinks.store import Store
+
+    with Store.open(db) as store:
+        if placebo is not None:
+            found = chance(store, timedelta(days=placebo))
+            if format is Shape.JSON:
+                export.write_json(found, sys.stdout)
+            else:
+                _show(placebo_table(found, placebo))
+            if placebo and timedelta(days=abs(placebo)) <= longest_window(store):
+                _say("the shift is not longer than the windows, so true traces are found again; try --placebo 14")
+            return
+        accounts = measures.audit(store)
+    if format is Shape.JSON:
+        export.write_json(accounts, sys.stdout)
+    else:
+        _show(terminal.account_table(accounts))
+    lost = sum(account["unaccounted_count"] for account in accounts)
+    if lost:
+        raise _failure(f"{lost:,} raw events are unaccounted for; this is a defect of bypassflow, please report it")
+
+
+def _span(store: Store, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the instants that a user means, in the company's time zone."""
+    from zoneinfo import ZoneInfo
+
+    from sinks import measures
+
+    zone = ZoneInfo(measures.zone_of(store))
+    begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
+    return begin, end
+
+
+# Where the truth is known
+
+
+@command
+def simulate(
+    directory: Annotated[Path, typer.Argument(help="Directory to make; it must be new or empty.")],
+    days: Annotated[int, typer.Option(help="Days that the company is watched.")] = 28,
+    representatives: Annotated[int, typer.Option(help="Its representatives.")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 1,
+) -> None:
+    """Make a fictitious company.
+
+    Writes its files in the systems' own formats, and its truth into a file beside the directory.
+    """
+    from pipeline.simulate import simulate as invent
+    from pipeline.simulate import truth_path
+
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ConfigurationError(f"{directory} is not empty; name a new directory")
+    company = invent(days, representatives, seed)
+    for name, content in company.files():
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    truth = truth_path(directory)
+    truth.write_bytes(b"".join(company.truth()))
+    _say(f"wrote {directory} and its truth, {truth}: {len(company.interactions):,} interactions")
+
+
+@command
+def evaluate(
+    db: Database,
+    truth: Annotated[Path, typer.Option(help="The truth that simulate wrote.")],
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Compare a simulated company with its truth.
+
+    Shows the error of the share per cell and overall, and precision and recall of interactions and traces.
+    """
+    from dashboard.exactness import evaluation
+    from pipeline.evaluate import evaluate as compare
+    from sinks.store import Store
+
+    with Store.open(db) as store, truth.open("rb") as lines:
+        found = compare(store.query("FROM interactions"), store.query("FROM evidence"), lines).to_dict()
+    if format is Shape.JSON:
+        _write_json(found)
+    else:
+        _show(evaluation(found))
+
+
+# What is known
+
+
+@command
+def sources(
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """List the formats that are known.
+
+    And how each is recognised.
+    """
+    from pipeline.sources.registry import sources as known
+
+    rows = [{"format": source.name, "title": source.title, "description": source.description} for source in known()]
+    if format is Shape.JSON:
+        _write_json(rows)
+    else:
+        _show(terminal.source_table(rows))
+
+
+@command
+def schemas(
+    name: Annotated[str | None, typer.Argument(help="One contract, such as call; default: all of them.")] = None,
+) -> None:
+    """Print the contracts as JSON Schema.
+
+    Of the records that files and topics may hold, and of the results.
+    """
+    from schemas.export import json_schemas
+
+    known = json_schemas()
+    if name is not None and name not in known:
+        raise typer.BadParameter(f"unknown contract {name!r}; expected one of {', '.join(known)}")
+    _write_json(known if name is None else known[name])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _local_zone() -> str:
+    """Return the name of this machine's time zone, or the default one when it says none."""
+    import zoneinfo
+
+    from schemas.settings import CompanySettings
+
+    names = zoneinfo.available_timezones()
+    for name in (os.environ.get("TZ", ""), os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]):
+        if name in names and name not in ("UTC", "Etc/UTC", "localtime"):
+            return name
+    return CompanySettings().timezone
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
