@@ -1,0 +1,225 @@
+"""Writes the pages of docs/reference that come from the code: commands, configuration, schemas,
+sources and the store.
+
+python docs/generate.py            writes them
+python docs/generate.py --check    says which are stale, and fails
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from typer.testing import CliRunner
+
+from cli import app
+from pipeline.sources import registry
+from schemas.export import json_schemas
+from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS
+from sinks import reference as store
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+NOTE = "<!-- Written by `make docs`; change the code instead. -->"
+
+Schema = Mapping[str, Any]
+
+
+def table(header: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [list(header), ["---"] * len(header), *(list(row) for row in rows)]
+    escaped = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+# Commands
+
+
+def command_page() -> str:
+    app.rich_markup_mode = None
+    names = [str(info.name or info.callback.__name__) for info in app.registered_commands if info.callback]
+    parts = [NOTE, "# Commands", _help()]
+    for name in names:
+        parts += [f"## bypassflow {name}", _help(name)]
+    return _page(parts)
+
+
+def _help(*command: str) -> str:
+    """Return what --help prints, without the colours and boxes of a terminal."""
+    result = CliRunner().invoke(app, [*command, "--help"], prog_name="bypassflow", terminal_width=100)
+    assert result.exit_code == 0, result.output
+    return f"```text\n{result.output.strip()}\n```"
+
+
+def _prose(text: str | None) -> str:
+    """Return a help text with one sentence per line."""
+    paragraphs = (text or "").strip().split("\n\n")
+    return "\n\n".join(" ".join(line.strip() for line in part.splitlines()).replace(". ", ".\n") for part in paragraphs)
+
+
+# Schemas and configuration
+
+
+def schema_page() -> str:
+    schemas = json_schemas()
+    raw = [name for name in RECORD_MODELS if name in RAW_EVENT_KINDS]
+    records = [name for name in RECORD_MODELS if name not in RAW_EVENT_KINDS]
+    others = [n for n in schemas if n not in RECORD_MODELS and n not in ("record", "configuration", "engine_settings")]
+    parts = [
+        NOTE,
+        "# Schemas",
+        "Contracts of everything that crosses a file, a topic or an interface.\n"
+        "`bypassflow schemas` prints them as JSON Schema (2020-12).\n"
+        "A record names its `kind` and the `version` of that kind; fields without a default are required.\n"
+        "The same records may come as JSON Lines, CSV or Parquet.",
+        "## Raw events",
+        *(_schema(schemas[name], name) for name in raw),
+        "## Records of the CRM and of the company",
+        *(_schema(schemas[name], name) for name in records),
+        "## Results",
+        *(_schema(schemas[name], name) for name in others),
+    ]
+    return _page(parts)
+
+
+def configuration_page() -> str:
+    schema = json_schemas()["configuration"]
+    definitions = schema["$defs"]
+    parts = [
+        NOTE,
+        "# Configuration",
+        "`bypassflow.toml` stands beside the data; `bypassflow init` writes it.\n"
+        "Every table and every key may be left out, except the path of a source.\n"
+        "An unknown key stops the run, with its line and the nearest known key.\n"
+        'A length of time is written as `"30s"`, `"15min"`, `"72h"`, `"7d"`, or as a number of seconds.',
+    ]
+    for name, field in schema["properties"].items():
+        definition = definitions[_reference(field)]
+        title = f"[[{name}]]" if field.get("type") == "array" else f"[{name}]"
+        summary = str(definition.get("description", "")).split("`: ", 1)[-1]
+        parts += [f"## {title}", summary[:1].upper() + summary[1:], _fields(definition, definitions)]
+    return _page(parts)
+
+
+def _reference(field: Schema) -> str:
+    holder = field.get("items", field)
+    reference = holder.get("$ref") or holder["allOf"][0]["$ref"]
+    return str(reference).rsplit("/", 1)[-1]
+
+
+def _schema(schema: Schema, name: str) -> str:
+    return f"### {name}\n\n{_prose(schema.get('description'))}\n\n{_fields(schema, schema.get('$defs', {}))}"
+
+
+def _fields(schema: Schema, definitions: Schema) -> str:
+    required = set(schema.get("required", ()))
+    rows = (
+        (
+            code(name),
+            _kind(field, definitions),
+            "required" if name in required else _default(field),
+            str(field.get("description", "")),
+            _literal(field["examples"][0]) if field.get("examples") else "",
+        )
+        for name, field in schema["properties"].items()
+    )
+    return table(("field", "type", "default", "meaning", "example"), rows)
+
+
+def _default(field: Schema) -> str:
+    value = field.get("default")
+    if isinstance(value, str) and re.fullmatch(r"P(\d+D)?(T(\d+[HMS])+)?", value):
+        value = _length(TypeAdapter(timedelta).validate_python(value))
+    return "" if value in (None, [], {}) else _literal(value)
+
+
+def _length(value: timedelta) -> str:
+    """Return a length of time as the configuration says it."""
+    seconds = int(value.total_seconds())
+    sizes = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+    unit = next(unit for unit, size in sizes.items() if seconds % size == 0 and seconds >= size)
+    return f"{seconds // sizes[unit]}{unit}"
+
+
+def _literal(value: object) -> str:
+    return code(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _kind(field: Schema, definitions: Schema) -> str:
+    """Return a JSON Schema type in words; null is said by the default."""
+    if "$ref" in field:
+        return _kind(definitions.get(str(field["$ref"]).rsplit("/", 1)[-1], {"type": "object"}), definitions)
+    if "anyOf" in field:
+        return " or ".join(_kind(option, definitions) for option in field["anyOf"] if option.get("type") != "null")
+    if "enum" in field:
+        return " ".join(code(str(value)) for value in field["enum"])
+    if "const" in field:
+        return _literal(field["const"])
+    kind = str(field.get("type", "any"))
+    if kind == "array":
+        return f"list of {_kind(field.get('items', {}), definitions)}"
+    words = {"date-time": "instant", "date": "date", "duration": "length of time"}
+    return words.get(str(field.get("format")), {"string": "text", "object": "table"}.get(kind, kind))
+
+
+# Sources
+
+
+def source_page() -> str:
+    parts = [
+        NOTE,
+        "# Sources",
+        "Formats that bypassflow reads, and how each is recognised.\n"
+        "Recognition looks at content; names of files do not matter.\n"
+        "Every file may be compressed with gzip or zstd.\n"
+        "`format` in a `[[source]]` table names a parser when recognition is not wanted.",
+    ]
+    for source in registry.sources():
+        carries = ", ".join(code(kind) for kind in sorted(source.carries))
+        parts += [f"## {source.name}", f"{source.title}.", _prose(source.description), f"Carries: {carries}."]
+    return _page(parts)
+
+
+def _page(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Return the text of every generated page by file name."""
+    return {
+        "commands.md": command_page(),
+        "configuration.md": configuration_page(),
+        "schemas.md": schema_page(),
+        "sources.md": source_page(),
+        "store.md": store.page(),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with --check compare them; return the exit code."""
+    stale = []
+    for name, text in pages().items():
+        path = REFERENCE / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+    if "--check" in arguments and stale:
+        print(f"stale: {', '.join(stale)}; run: make docs", file=sys.stderr)
+        return 1
+    print(f"{'checked' if '--check' in arguments else 'written'}: {len(stale)} of {len(pages())} pages changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
