@@ -13,7 +13,7 @@ import ipaddress
 import re
 import unicodedata
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
@@ -73,6 +73,7 @@ _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 _ADDRESS_IN_TEXT: Final = re.compile(r"[^\s@<>\"'`,;:()\[\]|=]{1,128}@[^\s@<>\"'`,;:()\[\]|=]{1,255}")
+_WORD_IN_TEXT: Final = re.compile(r"[^\W\d_]+")
 _NAME_IN_TEXT: Final = re.compile(
     r"(?:\"{1,3}[^\"\n<>]{1,120}\"{1,3}|[^\s\"<>,;:|][^\"<>,;:|\n]{0,120}?)(\s*<)(?=[^<>\n]{0,320}>)"
 )
@@ -331,6 +332,17 @@ class Identifiers:
         text = _NAME_IN_TEXT.sub(r"…\1", text)
         text = _ADDRESS_IN_TEXT.sub(lambda match: _masked_address(match[0]), text)
         return _NUMBER_IN_TEXT.sub(_masked_number, text)
+
+    def outline(self, text: str, shown: Collection[str] = ()) -> str:
+        """Return the outline of a record: its digits and signs, numbers and addresses masked, and no words.
+
+        A record's free texts name people, firms and matters; only words that the caller knows to be the system's own
+        vocabulary are `shown`.
+
+        >>> Identifiers(b"key").outline('2026-03-01,"Call Maija",ANSWERED', {"ANSWERED"})
+        '2026-03-01,"… …",ANSWERED'
+        """
+        return _WORD_IN_TEXT.sub(lambda match: match[0] if match[0] in shown else "…", self.redact(text))
 
     # Telephone numbers
 

@@ -31,6 +31,44 @@ WORDS: Final = pa.dictionary(pa.int32(), pa.string())  # texts that repeat: deci
 
 _SMALL: Final = 64 << 10
 _TEXT_KEPT: Final = 2_000
+# Words that Asterisk writes itself, and that a dead letter may show.
+_VOCABULARY = frozenset(
+    [
+        "ANSWERED",
+        "NO",
+        "ANSWER",
+        "BUSY",
+        "FAILED",
+        "CONGESTION",
+        "OMIT",
+        "BILLING",
+        "DOCUMENTATION",
+        "PJSIP",
+        "SIP",
+        "IAX",
+        "DAHDI",
+        "Local",
+        "NONE",
+        "QUEUESTART",
+        "ENTERQUEUE",
+        "CONNECT",
+        "COMPLETECALLER",
+        "COMPLETEAGENT",
+        "ABANDON",
+        "RINGNOANSWER",
+        "EXITWITHTIMEOUT",
+        "EXITWITHKEY",
+        "TRANSFER",
+        "CHAN",
+        "START",
+        "END",
+        "HANGUP",
+        "BRIDGE",
+        "ENTER",
+        "EXIT",
+        "LINKEDID",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -220,9 +258,9 @@ class _Reader:
 
 
 def dead_letter(context: ReadContext, line: int, reason: str, text: bytes | str) -> DeadLetter:
-    """Return the dead letter of a record of a text file, identifiers in it masked."""
+    """Return the dead letter of a record of a text file, in outline."""
     shown = text[: 2 * _TEXT_KEPT].decode("utf-8", "replace") if isinstance(text, bytes) else text[: 2 * _TEXT_KEPT]
-    shown = context.identifiers.redact(shown)[:_TEXT_KEPT]
+    shown = context.identifiers.outline(shown, _VOCABULARY)[:_TEXT_KEPT]
     return DeadLetter(context.raw_id(line), context.source, context.file, line, "line", reason, shown)
 
 

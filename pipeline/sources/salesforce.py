@@ -182,7 +182,7 @@ class _Batches:
         except InvalidRecord as error:
             context = self._context
             # Masking comes before the last cut: a number cut in half would not look like one.
-            text = context.identifiers.redact(record.text[: 4 * DEAD_LETTER_LENGTH])[:DEAD_LETTER_LENGTH]
+            text = context.identifiers.outline(record.text[: 4 * DEAD_LETTER_LENGTH])[:DEAD_LETTER_LENGTH]
             self._dead_letters.append(
                 DeadLetter(
                     context.raw_id(record.line), context.source, context.file, record.line, "line", str(error), text,
