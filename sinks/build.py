@@ -6,10 +6,10 @@ disk, the old store is as it was, and the same run started again begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import ConfigurationError
 from pipeline.sources.registry import Batch
@@ -82,7 +82,6 @@ def build(
     now: Callable[[], datetime] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
     memory_limit: str = MEMORY_LIMIT,
-    threads: int | None = None,
 ) -> RunSummary:
     """Read all inputs into a new store, fold it, and put it in the place of the one at `target`.
 
@@ -101,7 +100,7 @@ def build(
     done = 0
     records = 0
     summaries: list[FileSummary] = []
-    with Store.create(target, memory_limit=memory_limit, threads=threads) as store:
+    with Store.create(target, memory_limit=memory_limit) as store:
         kept = _keep_facts(store, target, run, [info for info, _ in given])
         for info, batches in given:
             store.begin_file(info.source, info.file, info.format, info.byte_count, info.carries or None)
@@ -140,7 +139,10 @@ def _keep_facts(store: Store, target: Path, run: RunRecord, given: Sequence[Inpu
     """Copy the facts of files that are not given again; return how many files."""
     if not target.exists():
         return 0
-    kept = store.copy_facts_from(target, {info.key for info in given})
+    with Store.open(target) as old:
+        files = [(row["source"], row["file"]) for row in old.rows("SELECT source, file FROM source_file")]
+    again = {info.key for info in given}
+    kept = store.copy_facts_from(target, again | {file for file in files if _is_given(file, again)})
     earlier = store.last_run()
     if earlier is None:
         return kept
@@ -154,6 +156,24 @@ def _keep_facts(store: Store, target: Path, run: RunRecord, given: Sequence[Inpu
             "restore the key file, or give all files again"
         )
     return kept
+
+
+def _is_given(old: tuple[str, str], given: Collection[tuple[str, str]]) -> bool:
+    """Return whether a file of the old store is given again, by itself or in a folder.
+
+    Raises:
+        ConfigurationError: when it is a folder and only a part of it is given.
+    """
+    source, mine = old[0], PurePosixPath(old[1])
+    for place in (PurePosixPath(name) for of, name in given if of == source):
+        if mine in place.parents:
+            raise ConfigurationError(
+                f"the store was made from the folder {mine} as a whole, and now only {place} of it is given; "
+                "give the folder, or name another store with --db"
+            )
+        if mine == place or place in mine.parents:
+            return True
+    return False
 
 
 def _with_batch(summary: FileSummary, batch: Batch) -> FileSummary:

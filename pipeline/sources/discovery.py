@@ -19,7 +19,17 @@ from pipeline.errors import ConfigurationError, UnknownFormat
 from pipeline.sources.appearance import describe
 from pipeline.sources.directory import SOURCE as DIRECTORY
 from pipeline.sources.reading import HEAD_SIZE, head
-from pipeline.sources.registry import Recognised, Recognition, Sample, Source, by_name, family, recognise, sources
+from pipeline.sources.registry import (
+    Recognised,
+    Recognition,
+    Sample,
+    Source,
+    by_name,
+    family,
+    is_own_name,
+    recognise,
+    sources,
+)
 from schemas.settings import Configuration, SourceSettings
 
 MOST_LISTED: Final = 20
@@ -27,7 +37,6 @@ MOST_LISTED: Final = 20
 CERTAIN: Final = 0.98
 LARGEST_LOOK: Final = 400
 
-_OWN_SUFFIXES: Final = (".duckdb", ".duckdb.wal", ".key")
 _STORE_MAGIC: Final = b"DUCK"
 
 
@@ -262,7 +271,7 @@ class _Surveyor:
         """Return whether a directory that was claimed by a share of its files holds files of another system too."""
         for file in _look_around(path):
             if self._is_ours(file):
-                return True
+                continue
             try:
                 if family(recognise(_sample(file)).source) != claimant:
                     return True
@@ -272,7 +281,7 @@ class _Surveyor:
 
     def _is_ours(self, path: Path) -> bool:
         """Return whether a file is bypassflow's own: settings, key or store."""
-        if path.name == FILE_NAME or path == self._key or path.name.endswith(_OWN_SUFFIXES):
+        if path == self._key or is_own_name(path.name):
             return True
         try:
             with path.open("rb") as stream:

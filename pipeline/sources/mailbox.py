@@ -19,7 +19,7 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.mail_facts import MailFacts, Unit
 from pipeline.sources.mbox_stream import HEADER_LIMIT, MessageHead, head_of, header_end, is_separator, split_mbox
 from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample, is_own_name
 from pipeline.sources.unpacking import open_text
 
 BATCH_MESSAGES: Final = 20_000
@@ -204,7 +204,7 @@ class EmlSource(_MessageFiles):
             for name in files:
                 if name.startswith("."):
                     hidden_count += 1
-                else:
+                elif not is_own_name(name):
                     yield _MessageFile(f"{folder}/{name}", _joined(below, name), mailbox)
             waiting.extend(_joined(below, name) for name in reversed(folders))
         if hidden_count:

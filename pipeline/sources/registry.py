@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from pipeline.identifiers import Identifiers
 
 ENTRY_POINT_GROUP = "bypassflow.sources"
+# What a run leaves beside the files that it reads.
+_OWN_NAME = "bypassflow.toml"
+_OWN_SUFFIXES = (".duckdb", ".duckdb.wal", ".key")
+
+
+def is_own_name(name: str) -> bool:
+    """Return whether a file is by its name bypassflow's own: settings, a key or a store. Nobody reads those."""
+    return name == _OWN_NAME or name.endswith(_OWN_SUFFIXES)
+
 
 # Modules with SOURCE or SOURCES. The order is that of lists shown to people; recognition goes by confidence.
 _BUILT_IN: Final = (
