@@ -143,6 +143,34 @@ class InteractionRow(_Row):
     reason: BypassReason | None = Field(default=None, description="Why it is bypassed.", examples=["not_logged"])
     tier: Tier | None = Field(default=None, description="Tier of the trace.", examples=["exact"])
     activity_id: str | None = Field(default=None, description="Activity that is its trace.", examples=["00T9K"])
+    evidence_id: str = Field(
+        description="Identity of the raw events behind it; the parties of one email share it.",
+        examples=["9f86d081884c7d65"],
+    )
+    company_id: str = Field(description="Company that is measured.", examples=["acme-oy"])
+    function: str | None = Field(default=None, description="Function of the team.", examples=["other"])
+    sources: tuple[str, ...] = Field(default=(), description="Sources that saw it.", examples=[["pbx"]])
+    token: str | None = Field(
+        default=None, description="Token of the external party; null: withheld.", examples=["k3JdPz0aQx7b"]
+    )
+    customer_ids: tuple[str, ...] = Field(
+        default=(), description="Customers that the identifier resolves to.", examples=[["0015i00000abcde"]]
+    )
+    contact_id: str | None = Field(
+        default=None, description="The only contact that holds the identifier.", examples=["0035i00000abcde"]
+    )
+    segment: str | None = Field(default=None, description="Segment of the customer.", examples=["key account"])
+    ticket_id: str | None = Field(
+        default=None, description="Of a siloed one: the ticket that tells of it.", examples=["5005i00000abcde"]
+    )
+    trace_delay_seconds: float | None = Field(
+        default=None,
+        description="When the trace was logged, from the end of the interaction. Unit: seconds.",
+        examples=[720.0],
+    )
+    window_ends_at: datetime = Field(
+        description="Until when a trace may be logged, UTC.", examples=["2024-05-05T06:20:16Z"]
+    )
     evidence: tuple[Evidence, ...] = Field(
         description="The raw events behind it.",
         examples=[[{"raw_id": "pbx:Master.csv:17", "source": "pbx", "file": "Master.csv", "position": 17}]],
@@ -182,6 +210,12 @@ class ReportRow(_Row):
     )
     bypass_share_high: float | None = Field(
         default=None, ge=0, le=1, description="Upper end of the 95 % Wilson interval, 0-1.", examples=[0.679]
+    )
+    lowest_bypass_share: float | None = Field(
+        default=None, ge=0, le=1, description="The share if all pending ended traced, 0-1.", examples=[0.625]
+    )
+    highest_bypass_share: float | None = Field(
+        default=None, ge=0, le=1, description="The share if all pending ended bypassed, 0-1.", examples=[0.667]
     )
 
 

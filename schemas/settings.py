@@ -100,6 +100,10 @@ def _region(value: str) -> str:
 
 
 TimeZoneName = Annotated[str, BeforeValidator(lambda value: _time_zone(value) if isinstance(value, str) else value)]
+# A column may be told by its number, which TOML writes without quotes.
+ColumnName = Annotated[
+    str, BeforeValidator(lambda value: str(value) if type(value) is int else value, json_schema_input_type=str | int)
+]
 RegionCode = Annotated[str, BeforeValidator(lambda value: _region(value) if isinstance(value, str) else value)]
 
 
@@ -357,7 +361,7 @@ class SourceSettings(_Settings):
         description="Name of the parser, see `bypassflow sources`. Default: recognised by content.",
         examples=["canonical_csv"],
     )
-    mapping: dict[str, str] = Field(
+    mapping: dict[str, ColumnName] = Field(
         default_factory=dict,
         description="Field of the format = column of the file; a value that starts with '=' is a constant.",
         examples=[{"kind": "=call", "started_at": "Start", "from": "Caller"}],
