@@ -451,7 +451,7 @@ def test_an_mbox_among_message_files_is_split(tmp_path: Path) -> None:
         (" " * 200 + "\r\n" + PLAIN).encode(),
         ("\ufeff" + PLAIN).encode(),
         PLAIN.encode("utf-16"),
-        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
         zstandard.compress(PLAIN.encode()),
         ("1234\n" + PLAIN).encode(),
         ("X-Long: " + "x" * 50_000 + "\n" + PLAIN).encode(),

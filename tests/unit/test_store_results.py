@@ -227,6 +227,16 @@ def test_a_build_in_windows_ends_as_one_that_knows_the_end(tmp_path: Path, fresh
     assert found == expected
 
 
+def test_an_interaction_that_two_windows_say_is_counted_once(path: Path) -> None:
+    with Store.create(path) as store:
+        store.apply(said([interaction_row("i1", "pending")]), 0, fresh=True)
+        store.apply(said([interaction_row("i1", "traced")]), 1, fresh=True)
+        store.publish()
+
+    with Store.open(path) as store:
+        assert outcomes(store) == {"i1": "traced"}
+
+
 def test_an_interaction_is_stored_whole(path: Path) -> None:
     row = interaction_row(
         "i1",

@@ -89,6 +89,15 @@ def test_senders_own_ids_are_counted_for_their_source(path: Path) -> None:
     assert account_row == {"source": "chat", "raw_count": 1, "duplicate_count": 1, "unaccounted_count": 0}
 
 
+def test_a_source_whose_name_begins_with_anothers_has_its_own_account(path: Path) -> None:
+    files = {(source, "f"): [call(f"{source}:f:1", "10:00")] for source in ("pbx", "pbx2", "pbx-2")}
+    changes = said(dispositions=[{"raw_id": f"{source}:f:1", "disposition": "duplicate"} for source, _ in files])
+    with Store.open(published(path, files, changes)) as store:
+        rows = store.rows("SELECT source, duplicate_count, unaccounted_count FROM accounts ORDER BY source")
+
+    assert [tuple(row.values()) for row in rows] == [("pbx", 1, 0), ("pbx-2", 1, 0), ("pbx2", 1, 0)]
+
+
 def test_evidence_shows_where_each_raw_event_stands(path: Path) -> None:
     names = [shown("T-anna", "+358…67")]
     changes = said(dispositions=[{"raw_id": "mail:in:box/x:0", "disposition": "interaction", "evidence_id": "i1"}])

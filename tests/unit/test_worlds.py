@@ -81,7 +81,7 @@ def test_arrivals_bring_every_fact_at_least_once_and_no_other() -> None:
     case = world(random.Random(3), 6)
 
     for seed in range(20):
-        brought = [item for batch in arrivals(random.Random(seed), case.facts) for item in batch]
+        brought = [item for batch in arrivals(seed, case.facts) for item in batch]
         assert _identities(brought).keys() == _identities(list(case.facts)).keys()
         assert len(brought) >= len(case.facts)
 
@@ -92,7 +92,7 @@ def test_a_stream_brings_every_fact_once_and_never_one_that_was_said_to_be_known
     for seed in range(20):
         brought: list[Fact] = []
         known = None
-        for batch, through in stream(random.Random(seed), case.facts, timedelta(days=1)):
+        for batch, through in stream(seed, case.facts, timedelta(days=1)):
             times = [time for item in batch if (time := event_time(item)) is not None]
             assert known is None or all(time > known for time in times)
             brought += batch

@@ -1,0 +1,125 @@
+"""The benchmarks work, at sizes too small to mean anything: no figure is asserted here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import duckdb_only, plain_mail, plain_script
+from benchmarks.company import write_calls, write_mail
+from benchmarks.fold import hot_seconds, seconds_beside
+from benchmarks.measuring import BenchmarkFailed, Usage, run_python, spread, typical
+from benchmarks.replay import PLAIN, READING, REPLAY, Measurement
+from benchmarks.stages import Stopwatch
+
+TINY = command.Sizes([(100, 1), (200, 1)], messages=20, mail_repetitions=1, open_interactions=40, folds=2, hot=(40,))
+
+
+def test_one_run_measures_everything_and_prints_ratios(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "QUICK", TINY)
+
+    assert command.main(["--quick", "--folder", str(tmp_path)]) == 0
+
+    printed = capsys.readouterr().out
+    for name in (REPLAY, PLAIN, READING):
+        assert len(re.findall(rf"^\| [\d,]+ call records +\| {name} ", printed, re.MULTILINE)) == len(TINY.calls)
+    assert re.search(
+        r"^100 call records: a replay is [\d.]+ times as fast as the plain script, ", printed, re.MULTILINE
+    )
+    assert re.search(r"^2 times the records, .* times the peak memory\.$", printed, re.MULTILINE)
+    assert re.search(r"^20 emails: [\d,]+ emails a second\.$", printed, re.MULTILINE)
+    assert re.search(r"^\| 40 +\| 2 ", printed, re.MULTILINE)
+    assert re.search(r"^\| 40 +\| 10 ", printed, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_fails_ends_the_run_with_what_it_said() -> None:
+    with pytest.raises(BenchmarkFailed, match="no such luck"):
+        run_python("-c", "import sys; sys.exit('no such luck')")
+
+
+def test_the_peak_memory_of_a_process_is_its_own_when_a_small_one_starts_it() -> None:
+    measured = """
+from benchmarks.measuring import run_python
+for size in (0, 200_000_000):
+    print(run_python("-c", f"held = bytearray({size})").usage.peak_bytes)
+"""
+
+    small, large = map(int, run_python("-c", measured).output.split())
+
+    assert large - small > 150_000_000
+
+
+def test_the_median_of_repetitions_counts() -> None:
+    usages = [Usage(3, 1, 10), Usage(1, 2, 30), Usage(2, 9, 20)]
+
+    assert typical(usages) == Usage(2, 2, 20)
+    assert spread([1, 2, 3]) == 1
+
+
+def test_ratios_compare_with_the_replay_of_the_same_run() -> None:
+    measurement = Measurement(
+        "1,000 call records",
+        1_000,
+        {REPLAY: [Usage(2, 4, 1 << 20)], PLAIN: [Usage(5, 5, 1 << 20)], READING: [Usage(1, 1, 1 << 20)]},
+    )
+
+    replay, plain, _ = measurement.rows()
+
+    assert replay[1:6] == [REPLAY, "2.0", "4.0", "1", "500"]
+    assert plain[6:8] == ["2.50", "1.25"]
+
+
+def test_the_plain_script_and_the_floor_read_the_files_of_a_replay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_calls(tmp_path, 80_000)
+
+    plain_script.main(tmp_path)
+    teams = capsys.readouterr().out.splitlines()
+    duckdb_only.main(tmp_path)
+    files = capsys.readouterr().out
+
+    assert [line.split()[0] for line in teams] == ["Service", "Team", "Team", "Team", "all"]
+    interactions, bypassed = (int(text.replace(",", "")) for text in teams[-1].split()[1:3])
+    assert 0 < bypassed < interactions
+    assert re.search(r"^asterisk/Master\.csv +80,000$", files, re.MULTILINE)
+    assert re.search(r"^salesforce/Task\.csv +20,000$", files, re.MULTILINE)
+
+
+def test_the_plain_mail_script_counts_a_copy_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mail(tmp_path, 80)
+
+    plain_mail.main(tmp_path)
+
+    assert capsys.readouterr().out.startswith("80 messages, 70 different, ")
+
+
+def test_folds_are_counted_from_the_first_that_is_warm() -> None:
+    begun = []
+
+    found = seconds_beside(40, folds=2, begin_counting=lambda: begun.append("now"))
+
+    assert begun == ["now"]
+    assert isinstance(found["wall"], list)
+    assert len(found["wall"]) == 2
+
+
+def test_a_hot_customer_is_folded_at_once() -> None:
+    assert hot_seconds(40)["wall"] > 0
+
+
+def test_a_stopwatch_names_the_costliest_stage_first() -> None:
+    watch = Stopwatch()
+    with watch.stage("all", busy=iter([0.0, 5.0]).__next__), watch.stage("half", busy=iter([0.0, 2.5]).__next__):
+        pass
+
+    _, first, second = watch.lines()
+
+    assert first.split() == ["5.000s", first.split()[1], "1", "all"]
+    assert second.endswith("half")
