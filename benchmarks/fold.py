@@ -16,22 +16,22 @@ from benchmarks.generated_facts import Company
 from pipeline.engine import Engine
 from schemas.settings import EngineSettings
 
-FOLDS: Final = 20
 NEW_CALLS: Final = 10
 NEW_ACTIVITIES: Final = 5
 _WARM_UP: Final = 3
+_HOT_SPAN: Final = 72 * 3600
 _SETTINGS: Final = EngineSettings(company_id="benchmark")
 
 
 def seconds_beside(
-    open_count: int, folds: int = FOLDS, begin_counting: Callable[[], None] = lambda: None
+    open_count: int, folds: int = 20, *, begin_counting: Callable[[], None] = lambda: None
 ) -> dict[str, float | list[float]]:
     """Return how long each fold of 15 new facts takes, and the first of all; wall and processor seconds.
 
     The new calls go on where the open ones end, on customers drawn from all; a quarter of all calls has an activity.
     `begin_counting` is called before the first fold that counts.
     """
-    company = Company(customers=max(10, open_count // 10))
+    company = Company(max(10, open_count // 10))
     engine = Engine(_SETTINGS)
     facts = company.standing() | {
         "observation": company.calls(0, open_count),
@@ -61,8 +61,11 @@ def seconds_beside(
 
 
 def hot_seconds(interactions: int) -> dict[str, float]:
-    """Return what one fold of so many calls of one number costs, a quarter as many activities on its account."""
-    company = Company(customers=10, switchboard=True)
+    """Return what one fold of so many calls of one number costs, a quarter as many activities on its account.
+
+    All lie within 72 hours, where each of them may be the trace of each: pairs grow with the square.
+    """
+    company = Company(10, representatives=40, seconds_apart=_HOT_SPAN / interactions, switchboard=True)
     engine = Engine(_SETTINGS)
     facts = company.standing() | {
         "observation": company.calls(0, interactions),
@@ -74,9 +77,11 @@ def hot_seconds(interactions: int) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
-    kind, count = arguments
-    found = {"open": seconds_beside, "hot": hot_seconds}[kind](int(count))
-    print(json.dumps(found))
+    kind, count, *folds = arguments
+    if kind == "open":
+        print(json.dumps(seconds_beside(int(count), *map(int, folds))))
+    else:
+        print(json.dumps(hot_seconds(int(count))))
 
 
 if __name__ == "__main__":

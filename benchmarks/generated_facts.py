@@ -10,44 +10,46 @@ import pyarrow as pa
 from pipeline.columns import fact_table
 from schemas.facts import FactKind
 
-REPRESENTATIVES: Final = 400
-SECONDS_PER_CALL: Final = 3
 _FIRST: Final = "TIMESTAMP '2024-01-01 08:00:00'"
-# The company whose one customer is everybody that calls.
-SWITCHBOARD: Final = "switchboard"
+# The account and the number that everybody has in a company of one customer.
+_SWITCHBOARD: Final = "switchboard!"
 
 
 class Company:
     """Facts by number: calls one after the other, activities on the customers of calls. Same arguments, same facts."""
 
-    def __init__(self, customers: int, switchboard: bool = False) -> None:
-        """Make a company of so many contacts; with `switchboard` all of them belong to one account and share a number."""
+    def __init__(
+        self, customers: int, *, representatives: int = 400, seconds_apart: float = 3, switchboard: bool = False
+    ) -> None:
+        """Make a company of so many contacts; with `switchboard` all of them share one account and one number."""
         self._customers = customers
-        self._switchboard = switchboard
+        self._representatives = representatives
+        self._account = f"'{_SWITCHBOARD}'" if switchboard else "NULL::VARCHAR"
+        token = f"'{_SWITCHBOARD}'" if switchboard else "lpad(customer::VARCHAR, 12, 't')"
         self._db = duckdb.connect()
         self._db.execute(f"""
             SET enable_progress_bar = false;
             CREATE MACRO bits(number) AS md5_number_lower(concat('facts/', number));
             CREATE MACRO customer_of(number) AS (bits(number) % {customers})::BIGINT;
-            CREATE MACRO representative_of(number) AS ((bits(number) >> 20) % {REPRESENTATIVES})::BIGINT;
-            CREATE MACRO started_at(number) AS {_FIRST} + to_seconds({SECONDS_PER_CALL} * number);
-            CREATE MACRO ended_at(number) AS started_at(number) + to_seconds(20 + ((bits(number) >> 40) % 240)::BIGINT);
-            CREATE MACRO token_of(customer) AS {"'switchboard!'" if switchboard else "lpad(customer::VARCHAR, 12, 't')"};
+            CREATE MACRO representative_of(number) AS ((bits(number) >> 20) % {representatives})::BIGINT;
+            CREATE MACRO started_at(number) AS {_FIRST} + to_microseconds(({seconds_apart} * 1000000 * number)::BIGINT);
+            CREATE MACRO length_of(number) AS to_seconds(20 + ((bits(number) >> 40) % 240)::BIGINT);
+            CREATE MACRO ended_at(number) AS started_at(number) + length_of(number);
+            CREATE MACRO token_of(customer) AS {token};
         """)
 
     def standing(self) -> dict[str, pa.Table]:
         """Return who is who: directory, users, contacts, and a feed that has reached nothing yet."""
-        account = f"'{SWITCHBOARD}'" if self._switchboard else "NULL::VARCHAR"
         return {
             "directory_entry": self._table(
                 "directory_entry",
                 f"""SELECT 'r' || i AS representative_id, 'Team ' || i % 8 AS team, 'other' AS function,
-                    (2000 + i)::VARCHAR AS extension FROM range({REPRESENTATIVES}) AS numbers(i)""",
+                    (2000 + i)::VARCHAR AS extension FROM range({self._representatives}) AS numbers(i)""",
             ),
             "contact": self._table(
                 "contact",
                 f"""SELECT 'crm:contact:' || i AS raw_id, 'crm' AS source, 'c' || i AS contact_id,
-                    {account} AS account_id, [token_of(i)] AS tokens, {_FIRST} AS updated_at, false AS deleted
+                    {self._account} AS account_id, [token_of(i)] AS tokens, {_FIRST} AS updated_at, false AS deleted
                     FROM range({self._customers}) AS numbers(i)""",
             ),
             "feed_progress": self._table("feed_progress", f"SELECT 'crm' AS source, {_FIRST} AS complete_through"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,16 +45,18 @@ def weigh(
     """Return a verdict on every activity of the facts, the nearest in time first.
 
     `facts` are those of the interaction's evidence and of what lies around it. `fates` are the activity outcomes of
-    the whole store: an activity may explain an interaction that is not among the facts.
+    the whole store by activity (status, tier, interaction_id, customer_ids, representative_ids): an activity may
+    explain an interaction that is not among the facts.
     """
     engine = Engine(settings, threads=1)
     engine.fold(facts)
-    tiers = {
-        pair.activity_id: pair.tier for pair in engine.pairs() if pair.interaction_id == interaction["interaction_id"]
-    }
+    tiers: dict[str, str] = {}
+    for pair in engine.pairs():  # best first: of several tiers the best one counts
+        if pair.interaction_id == interaction["interaction_id"]:
+            tiers.setdefault(pair.activity_id, pair.tier)
     verdicts = [
         _verdict(settings, interaction, activity, tiers.get(activity["activity_id"]), fates)
-        for activity in facts["activity"].to_pylist()
+        for activity in (facts["activity"].to_pylist() if "activity" in facts else ())
     ]
     return sorted(verdicts, key=lambda v: (not v.is_trace, v.tier is None, abs(v.offset), v.activity_id))
 
@@ -96,7 +98,7 @@ def _reason(
     if fate.get("status") == "siloed":
         return "a ticket that is tied to no customer of the CRM"
     if tier is None:
-        return _why_no_candidate(settings, interaction, activity)
+        return _why_no_candidate(settings, interaction, activity, fate)
     if fate.get("status") == "trace":
         return f"lost: it explains interaction {fate['interaction_id']} better ({fate['tier']})"
     if fate.get("status") == "redundant":
@@ -106,7 +108,9 @@ def _reason(
     return "lost: another activity comes first"
 
 
-def _why_no_candidate(settings: EngineSettings, interaction: Mapping[str, Any], activity: Mapping[str, Any]) -> str:
+def _why_no_candidate(
+    settings: EngineSettings, interaction: Mapping[str, Any], activity: Mapping[str, Any], fate: Mapping[str, Any]
+) -> str:
     if activity["deleted"]:
         return "no candidate: deleted in the CRM"
     if activity["kind"] != interaction["channel"] and activity["kind"] not in OTHER_KINDS:
@@ -114,20 +118,33 @@ def _why_no_candidate(settings: EngineSettings, interaction: Mapping[str, Any], 
     if activity["logged_to"] < interaction["started_at"] - settings.before:
         return f"no candidate: logged more than {words(settings.before)} before the start"
     offset = _offset(interaction, activity)
-    if offset > settings.same_representative_after:
-        window = words(settings.same_representative_after)
-        return f"no candidate: logged {words(offset)} after the end; the window is {window}"
-    if interaction["customer_ids"] and offset > settings.other_representative_after:
+    is_by_participant = _meet(fate.get("representative_ids"), interaction["participants"])
+    if not interaction["customer_ids"]:
+        window, tier = settings.inferred_after, "inferred"
+        if activity["kind"] != interaction["channel"]:
+            return f"no candidate: the customer is unknown, and {activity['kind']} is another channel"
+        if not is_by_participant:
+            return "no candidate: the customer is unknown, and it was logged by nobody who took part"
+    elif not _meet(fate.get("customer_ids"), interaction["customer_ids"]):
+        return "no candidate: on another customer"
+    elif is_by_participant:
+        window, tier = settings.same_representative_after, "same_representative"
+    elif offset > settings.other_representative_after:
         return (
             f"no candidate: logged by nobody who took part, {words(offset)} after the end; "
             f"for others the window is {words(settings.other_representative_after)}"
         )
-    if not interaction["customer_ids"]:
-        return (
-            "no candidate: the customer is unknown, and the activity is not by the same representative over the same "
-            f"channel within {words(settings.inferred_after)}, or something else stands behind it"
-        )
-    return "no candidate: on another customer"
+    else:
+        window, tier = settings.other_representative_after, "other_representative"
+    if offset > window:
+        return f"no candidate: logged {words(offset)} after the end; the window is {words(window)}"
+    if tier not in settings.tiers:
+        return f"no candidate: traces of tier {tier} are switched off"
+    return "no candidate: something else stands behind it"
+
+
+def _meet(ids: Collection[str] | None, others: Collection[str] | None) -> bool:
+    return not set(ids or ()).isdisjoint(others or ())
 
 
 def _offset(interaction: Mapping[str, Any], activity: Mapping[str, Any]) -> timedelta:
@@ -156,17 +173,19 @@ def words(length: timedelta) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
 
 
+def _when(verdict: Verdict) -> str:
+    if verdict.offset:
+        return f"{words(verdict.offset)} {'after' if verdict.offset > timedelta(0) else 'before'} the end"
+    return "at the end" if verdict.precision == "second" else f"within the {verdict.precision} of the end"
+
+
 def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
     """Return one sentence that says what became of the interaction and why."""
     match interaction["outcome"], interaction["reason"]:
         case "traced", _:
             trace = next((v for v in verdicts if v.is_trace), None)
-            when = (
-                f", {words(trace.offset)} {'after' if trace.offset >= timedelta(0) else 'before'} the end"
-                if trace
-                else ""
-            )
             tier = interaction["tier"]
+            when = f", {_when(trace)}" if trace else ""
             return f"Traced by {interaction['activity_id']} ({tier}{when}): {TIER_WORDS[tier]}."
         case "siloed", _:
             return (
@@ -177,7 +196,8 @@ def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
                 f"Pending: no trace yet, and the CRM feed has not been read past {interaction['window_ends_at']} UTC."
             )
         case _, "withheld":
-            return "Bypassed: the number was withheld, and no activity of the representative fits."
+            withheld = "the number was withheld" if interaction["channel"] == "call" else "nobody knows who it was with"
+            return f"Bypassed: {withheld}, and no activity of the representative fits."
         case _, "unknown_customer":
             return (
                 "Bypassed: the CRM knows no customer with this identifier, and no activity of the representative fits."

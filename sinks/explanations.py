@@ -43,7 +43,7 @@ def explain(store: Store, interaction_id: str) -> Explanation:
     evidence = store.rows(
         "SELECT * FROM evidence WHERE evidence_id = $id ORDER BY started_at, raw_id", {"id": interaction["evidence_id"]}
     )
-    facts, fates = _surroundings(store, interaction)
+    facts, fates = _surroundings(store, interaction, settings.window_after)
     verdicts = weigh(settings, facts, interaction, fates)
     return Explanation(interaction, evidence, _holders(store, interaction), verdicts, summary(interaction, verdicts))
 
@@ -56,31 +56,41 @@ def _settings(store: Store) -> EngineSettings:
 
 
 def _holders(store: Store, interaction: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the contacts and accounts that hold the interaction's identifier."""
+    """Return the contacts and accounts that hold the interaction's identifier, in their latest versions."""
+    contacts, accounts = (_latest_with(kind, "list_contains(tokens, $token)") for kind in ("contact", "account"))
     return store.rows(
-        """
-        SELECT 'contact' AS kind, contact_id AS id, account_id AS account_id, source
-        FROM contact WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
+        f"""
+        SELECT 'contact' AS kind, contact_id AS id, account_id, source
+        FROM ({contacts}) WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
         UNION
         SELECT 'account', account_id, account_id, source
-        FROM account WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
+        FROM ({accounts}) WHERE list_contains(tokens, $token) AND deleted IS NOT TRUE
         ORDER BY ALL
         """,
         {"token": interaction["token"]},
     )
 
 
-def _surroundings(store: Store, interaction: dict[str, Any]) -> tuple[dict[str, pa.Table], dict[str, dict[str, Any]]]:
+def _latest_with(kind: str, condition: str) -> str:
+    """Return a query of the latest versions of those contacts or accounts of which any version fits."""
+    return f"""
+        SELECT * FROM {kind} SEMI JOIN (SELECT {kind}_id FROM {kind} WHERE {condition}) AS fitting USING ({kind}_id)
+        QUALIFY row_number() OVER (PARTITION BY {kind}_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1
+    """
+
+
+def _surroundings(
+    store: Store, interaction: dict[str, Any], window: timedelta
+) -> tuple[dict[str, pa.Table], dict[str, dict[str, Any]]]:
     """Return the facts that the interaction's match depends on, and what became of the activities among them."""
     parameters = {
         "evidence": interaction["evidence_id"],
         "since": interaction["started_at"] - SHOWN_BEFORE,
-        "until": interaction["ended_at"] + SHOWN_AFTER,
+        "until": interaction["ended_at"] + max(SHOWN_AFTER, window),
         "ended_at": interaction["ended_at"],
         "customers": interaction["customer_ids"],
         "people": interaction["participants"],
         "channel": interaction["channel"],
-        "token": interaction["token"],
         "ticket": interaction["ticket_id"],
     }
     fates = store.rows(
@@ -88,19 +98,28 @@ def _surroundings(store: Store, interaction: dict[str, Any]) -> tuple[dict[str, 
         WITH own_key AS (
             SELECT event_id AS key FROM evidence WHERE evidence_id = $evidence
             UNION SELECT session_id FROM evidence WHERE evidence_id = $evidence
+        ),
+        weighed AS (
+            SELECT
+                *,
+                activity_id = $ticket
+                    OR list_has_any(keys, (SELECT coalesce(list(key), []) FROM own_key WHERE key IS NOT NULL))
+                    AS is_named,
+                logged_to >= $since AND logged_from <= $until AND (
+                    list_has_any(customer_ids, $customers::VARCHAR[])
+                    OR (len($customers::VARCHAR[]) = 0 AND kind = $channel
+                        AND list_has_any(representative_ids, $people::VARCHAR[]))) AS is_near
+            FROM crm_activities
         )
-        SELECT activity_id, status, tier, interaction_id
-        FROM crm_activities
-        WHERE (logged_to >= $since AND logged_from <= $until AND (
-                list_has_any(customer_ids, $customers::VARCHAR[])
-                OR (len($customers::VARCHAR[]) = 0 AND kind = $channel
-                    AND list_has_any(representative_ids, $people::VARCHAR[]))))
-            OR list_has_any(keys, (SELECT coalesce(list(key), []) FROM own_key WHERE key IS NOT NULL))
-            OR activity_id = $ticket
-        ORDER BY abs(epoch_us(logged_from) - epoch_us($ended_at::TIMESTAMP)), activity_id
+        SELECT activity_id, status::VARCHAR AS status, tier::VARCHAR AS tier, interaction_id, customer_ids,
+            representative_ids
+        FROM weighed
+        WHERE is_named OR is_near
+        ORDER BY coalesce(is_named, false) DESC, abs(epoch_us(logged_from) - epoch_us($ended_at::TIMESTAMP)),
+            activity_id
         LIMIT {MOST_ACTIVITIES}
         """,
-        {name: value for name, value in parameters.items() if name not in ("token",)},
+        parameters,
     )
     ids = {"ids": [fate["activity_id"] for fate in fates]}
     facts = {
@@ -110,12 +129,16 @@ def _surroundings(store: Store, interaction: dict[str, Any]) -> tuple[dict[str, 
             "SEMI JOIN (SELECT raw_id FROM evidence WHERE evidence_id = $evidence) AS own USING (raw_id)",
             {"evidence": interaction["evidence_id"]},
         ),
-        "activity": _facts(store, "activity", "WHERE list_contains($ids::VARCHAR[], activity_id)", ids, latest=True),
+        "activity": _facts(
+            store, "latest_activity", "WHERE list_contains($ids::VARCHAR[], activity_id)", ids, "activity"
+        ),
+        # Every version: an older one may hold what the latest does not.
         "contact": _facts(
             store,
             "contact",
-            "WHERE list_contains(tokens, $token) OR contact_id IN ("
-            "SELECT unnest(contact_ids) FROM activity WHERE list_contains($ids::VARCHAR[], activity_id))",
+            "SEMI JOIN (SELECT contact_id FROM contact WHERE list_contains(tokens, $token) UNION "
+            "SELECT unnest(contact_ids) FROM activity WHERE list_contains($ids::VARCHAR[], activity_id)"
+            ") AS asked USING (contact_id)",
             ids | {"token": interaction["token"]},
         ),
     }
@@ -123,10 +146,10 @@ def _surroundings(store: Store, interaction: dict[str, Any]) -> tuple[dict[str, 
     return facts, {fate["activity_id"]: fate for fate in fates}
 
 
-def _facts(store: Store, kind: str, tail: str, parameters: dict[str, Any], latest: bool = False) -> pa.Table:
-    schema = SCHEMAS[kind]
+def _facts(store: Store, table: str, tail: str, parameters: dict[str, Any], kind: str = "") -> pa.Table:
+    """Return facts of a table with their own schema; `kind` where the table has another name."""
+    schema = SCHEMAS[kind or table]
     columns = ", ".join(
         f"{field.name}::VARCHAR AS {field.name}" if pa.types.is_string(field.type) else field.name for field in schema
     )
-    table = "latest_activity" if latest else kind
     return store.query(f"SELECT {columns} FROM {table} {tail}", parameters).cast(schema)

@@ -69,12 +69,9 @@ def one_per_key(result: Result, parts: list[pa.Table]) -> pa.Table | None:
     return last_of_each(pa.concat_tables(parts, promote_options="permissive"), result.key)
 
 
-def merge(connection: duckdb.DuckDBPyConnection, result: Result) -> int:
-    """Merge the delta of a kind into its base, inside of the caller's transaction; return how many rows it held."""
+def merge(connection: duckdb.DuckDBPyConnection, result: Result) -> None:
+    """Merge the delta of a kind into its base, inside of the caller's transaction."""
     name, key = result.name, result.key
-    count = int(connection.execute(f"SELECT count(*) FROM {name}_delta").fetchall()[0][0])
-    if not count:
-        return 0
     connection.execute(f"CREATE OR REPLACE TEMP TABLE standing AS SELECT * FROM standing_{name}")
     connection.execute(f"DELETE FROM {name}_base WHERE {key} IN (SELECT {key} FROM standing)")
     connection.execute(f"DELETE FROM {name}_retracted WHERE {key} IN (SELECT {key} FROM standing)")
@@ -85,7 +82,6 @@ def merge(connection: duckdb.DuckDBPyConnection, result: Result) -> int:
     note_version(connection, name, "SELECT max(version) FROM standing")
     connection.execute(f"DELETE FROM {name}_delta")
     connection.execute("DROP TABLE standing")
-    return count
 
 
 def note_version(connection: duckdb.DuckDBPyConnection, name: str, version: str) -> None:

@@ -31,7 +31,7 @@ from sinks.windows import Window
 
 # Files of this version are read by every DuckDB that we support.
 STORAGE_VERSION = "v1.5.0"
-MEMORY_LIMIT = "2GB"
+MEMORY_LIMIT = "1GB"
 # Rows of a delta from which a merge into the base is worth its price.
 MERGE_FROM = 50_000
 
@@ -68,13 +68,13 @@ class Store:
         self._file_count = 0
         self._scheduled = False
         self._unchecked: set[str] = set()
+        self._fresh_count = 0
         self._merge_from = MERGE_FROM
-        self._threads = 1
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: Path, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> Store:
+    def create(cls, path: Path, *, memory_limit: str = MEMORY_LIMIT) -> Store:
         """Begin a new store that will lie at `path`; nothing is there before `publish`, and what is there stays.
 
         Raises:
@@ -85,7 +85,9 @@ class Store:
         placement.acquire()
         try:
             with explained(placement.target):
-                connection = _connect(":memory:", placement, memory_limit, threads, read_only=False)
+                # One thread of DuckDB's fills row groups, see sinks.appending; the reader's thread and the writer's
+                # work side by side all the same.
+                connection = _connect(":memory:", placement, memory_limit, 1, read_only=False)
                 # A draft needs no log: until it is published it is worth nothing, and then it has a checkpoint.
                 connection.execute(
                     f"ATTACH {_quoted(placement.draft)} AS {_ALIAS} "
@@ -95,8 +97,6 @@ class Store:
                 catalog.create(connection)
                 store = cls(connection, placement.target, placement)
                 store._writer = BackgroundWriter(store._cursor())
-                store._threads = threads or _thread_count(connection)
-                connection.execute("SET threads = 1")  # One thread fills row groups, see sinks.appending.
         except BaseException:
             placement.clear()
             placement.release()
@@ -117,35 +117,24 @@ class Store:
         placement = Placement(path)
         if not read_only:
             placement.acquire()
+        connection: duckdb.DuckDBPyConnection | None = None
         try:
             with explained(path):
                 connection = _connect(str(placement.target), placement, memory_limit, threads, read_only)
-                version = catalog.version_of(connection)
-                if version is None:
-                    connection.close()
-                    raise ConfigurationError(
-                        f"{path} is a DuckDB file, but no store of bypassflow; "
-                        f"name another file, or make one: bypassflow replay PATH --db {path.name}"
-                    )
-                if version > catalog.SCHEMA_VERSION:
-                    connection.close()
-                    raise ConfigurationError(
-                        f"the store {path} was written by a newer bypassflow (schema {version}; this one knows "
-                        f"{catalog.SCHEMA_VERSION}); upgrade bypassflow"
-                    )
-                if version < catalog.SCHEMA_VERSION:
-                    if read_only:
+                if _is_old(connection, path):
+                    if not read_only:
+                        catalog.migrate(connection, catalog.released(), catalog.SCHEMA_VERSION)
+                    else:
                         connection.close()
-                        cls.open(path, read_only=False, memory_limit=memory_limit, threads=threads).close()
-                        return cls.open(path, read_only=True, memory_limit=memory_limit, threads=threads)
-                    catalog.migrate(connection, catalog.released(), catalog.SCHEMA_VERSION)
+                        cls.open(path, read_only=False, memory_limit=memory_limit).close()
+                        connection = _connect(str(placement.target), placement, memory_limit, threads, read_only)
+                store = cls(connection, path, None if read_only else placement)
+                store._file_count = store._count("SELECT max(file_number) FROM source_file")
         except BaseException:
+            if connection is not None:
+                connection.close()
             placement.release()
             raise
-        store = cls(connection, path, None if read_only else placement)
-        store._file_count = int(
-            connection.execute("SELECT coalesce(max(file_number), 0) FROM source_file").fetchall()[0][0]
-        )
         return store
 
     def close(self) -> None:
@@ -179,8 +168,8 @@ class Store:
         Raises:
             ConfigurationError: when the file was begun before.
         """
-        found = "SELECT count(*) FROM source_file WHERE source = $1 AND file = $2"
-        if (source, file) in self._tallies or self._db.execute(found, [source, file]).fetchall()[0][0]:
+        stored = "SELECT count(*) FROM source_file WHERE source = $1 AND file = $2"
+        if (source, file) in self._tallies or self._count(stored, [source, file]):
             raise ConfigurationError(f"the file {file} of source {source} is given twice; give every file once")
         self._file_count += 1
         self._tallies[source, file] = Tally(self._file_count, source, file, format, size, carries)
@@ -220,7 +209,7 @@ class Store:
                     "SELECT * FROM old.source_file ANTI JOIN excepted USING (source, file)"
                 )
                 self._db.unregister("excepted")
-                count, last = self._db.execute("SELECT count(*), max(file_number) FROM kept_file").fetchall()[0]
+                count = self._count("SELECT count(*) FROM kept_file")
                 self._db.execute("INSERT INTO run BY NAME SELECT * FROM old.run")
                 if count:
                     for name in ("source_file", "dead_letter", *_FILE_FACTS):
@@ -228,11 +217,11 @@ class Store:
                         self._db.execute(f"INSERT INTO {name} BY NAME {kept}")
                     kept = f"SELECT * FROM old.identifier SEMI JOIN ({_USED_TOKENS}) AS used USING (token)"
                     self._db.execute(f"INSERT INTO identifier {kept}")
-                    self._file_count = int(last)
+                    self._file_count = self._count("SELECT max(file_number) FROM kept_file")
                 self._db.execute("DROP TABLE kept_file")
             finally:
                 self._db.execute("DETACH old")
-        return int(count)
+        return count
 
     def finish_files(self) -> None:
         """Write the facts that are still on their way, and the files' accounts."""
@@ -258,7 +247,7 @@ class Store:
         when it was logged, or with the earliest observation whose own keys it carries.
         """
         self.finish_files()
-        with explained(self.path), self._many_threads():
+        with explained(self.path):
             if not self._scheduled:
                 windows.schedule_activities(self._db)
                 self._scheduled = True
@@ -277,6 +266,7 @@ class Store:
         """
         with explained(self.path):
             if self._writer is not None:
+                self._fresh_count += fresh
                 self._write_positions(positions or {})
                 for result in RESULTS:
                     self._build_on(result, changes, version, fresh)
@@ -294,8 +284,7 @@ class Store:
         merged = False
         with explained(self.path):
             for result in RESULTS:
-                count = self._db.execute(f"SELECT count(*) FROM {result.name}_delta").fetchall()[0][0]
-                if count >= max(1, minimum_rows):
+                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, minimum_rows):
                     with self._transaction():
                         merge(self._db, result)
                     merged = True
@@ -354,7 +343,8 @@ class Store:
                 writer.close()
                 for result in RESULTS:
                     note_version(self._db, result.name, f"SELECT max(version) FROM {result.name}_base")
-                    if result.name in self._unchecked:
+                    # The number is a count of interactions: a fold that says one twice must not count it twice.
+                    if result.name in self._unchecked or (result.name == "interaction" and self._fresh_count > 1):
                         keep_last(self._db, result)
                 self.fold()
                 for result in RESULTS:  # There is no older news of what this store never said.
@@ -396,18 +386,9 @@ class Store:
             self._db.execute("DELETE FROM position WHERE name = $1", [name])
             self._db.execute("INSERT INTO position VALUES ($1, $2)", [name, value])
 
-    @contextmanager
-    def _many_threads(self) -> Iterator[None]:
-        """Let DuckDB use all its threads while nothing is being written."""
-        if self._writer is None:
-            yield
-            return
-        self._writer.wait()
-        self._db.execute(f"SET threads = {self._threads}")
-        try:
-            yield
-        finally:
-            self._db.execute("SET threads = 1")
+    def _count(self, query: str, parameters: Sequence[object] = ()) -> int:
+        """Return a query's one number; 0 for null."""
+        return int(self._db.execute(query, list(parameters)).fetchall()[0][0] or 0)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -455,10 +436,6 @@ def _connect(
     return connection
 
 
-def _thread_count(connection: duckdb.DuckDBPyConnection) -> int:
-    return int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
-
-
 def _check_file(path: Path) -> None:
     """Raise a ConfigurationError when a path is no DuckDB file."""
     try:
@@ -472,6 +449,26 @@ def _check_file(path: Path) -> None:
         raise ConfigurationError(f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     if head[8:12] != _DUCKDB_MAGIC:
         raise ConfigurationError(f"{path} is not a DuckDB file; name the store's file, or another place for a new one")
+
+
+def _is_old(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Return whether a store is of an older version.
+
+    Raises:
+        ConfigurationError: when a database is no store, or one of a newer version.
+    """
+    version = catalog.version_of(connection)
+    if version is None:
+        raise ConfigurationError(
+            f"{path} is a DuckDB file, but no store of bypassflow; name another file, or make one: "
+            f"bypassflow replay PATH --db {path.name}"
+        )
+    if version > catalog.SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"the store {path} was written by a newer bypassflow (schema {version}; this one knows "
+            f"{catalog.SCHEMA_VERSION}); upgrade bypassflow"
+        )
+    return version < catalog.SCHEMA_VERSION
 
 
 def _quoted(path: Path) -> str:

@@ -90,11 +90,11 @@ CREATE OR REPLACE VIEW disposition_count AS
 WITH foreign_id AS (
     SELECT raw_id, source FROM observation
     SEMI JOIN (SELECT file_number FROM source_file WHERE has_own_ids) AS own USING (file_number)
-)
-SELECT
-    coalesce(foreign_id.source, split_part(raw_id, ':', 1)) AS source,
-    disposition, current_disposition.reason, count(*) AS raw_count
-FROM current_disposition
+),
+place AS (SELECT DISTINCT source, source || ':' AS prefix FROM source_file)
+SELECT coalesce(foreign_id.source, place.source) AS source, disposition, said.reason, count(*) AS raw_count
+FROM current_disposition AS said
+LEFT JOIN place ON starts_with(said.raw_id, place.prefix)
 LEFT JOIN foreign_id USING (raw_id)
 GROUP BY ALL;
 

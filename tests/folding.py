@@ -85,4 +85,4 @@ def fold_once(case: World) -> Outcomes:
 @lru_cache(maxsize=PACK_COUNT)
 def fold_in_any_order(case: World, number: int) -> Outcomes:
     """Return what the engine says in the end when facts arrive shuffled and repeated, in batches; kept."""
-    return fold_batches(arrivals(seeded(number), case.facts), case.settings).outcomes()
+    return fold_batches(arrivals(number, case.facts), case.settings).outcomes()

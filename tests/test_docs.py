@@ -7,6 +7,7 @@ In a page, a fenced block with title="NAME" is a file to write, one with append=
 from __future__ import annotations
 
 import doctest
+import importlib
 import os
 import re
 import shlex
@@ -21,6 +22,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TRIED_PAGES = [path for path in PAGES if "```console\n$ bypassflow" in path.read_text(encoding="utf-8")]
+DOCTESTED = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("schemas", "pipeline", "sinks", "dashboard")
+    for path in (ROOT / folder).rglob("*.py")
+    if "    >>> " in path.read_text(encoding="utf-8")
+)
 FENCE = re.compile(
     r"^```(?P<language>\w*)(?: (?P<verb>title|append)=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^```$", re.M | re.S
 )
@@ -91,6 +98,13 @@ def test_the_generated_pages_are_fresh() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", DOCTESTED)
+def test_examples_in_docstrings_give_what_they_show(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -8,7 +8,9 @@ case still fails.
 
 from __future__ import annotations
 
+import hashlib
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -576,12 +578,23 @@ def switchboard(rng: random.Random, calls: int, activities: int) -> World:
 # --- Arrival ----------------------------------------------------------------------------------------
 
 
-def arrivals(rng: random.Random, facts: Sequence[Fact]) -> list[list[Fact]]:
-    """Return the facts in batches: shuffled, some repeated, cut at random, some batches empty."""
-    order = [*facts, *rng.choices(facts, k=rng.randint(0, len(facts) // 3))] if facts else []
-    rng.shuffle(order)
-    cuts = sorted(rng.choices(range(len(order) + 1), k=rng.choice((1, 2, 3, 5))))
-    return [order[low:high] for low, high in zip([0, *cuts], [*cuts, len(order)], strict=True)]
+def luck(number: int, item: Fact, use: str) -> float:
+    """Return a number from 0 to below 1 that belongs to a seed, a fact and a use.
+
+    A fact keeps its luck, and so its place in the order of arrival, when others are taken away.
+    """
+    content = f"{number} {use} {item!r}".encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=6).digest()) / 2**48
+
+
+def arrivals(number: int, facts: Sequence[Fact]) -> list[list[Fact]]:
+    """Return the facts in batches: shuffled, some repeated in another batch."""
+    batches: list[list[Fact]] = [[] for _ in range(random.Random(number).choice((1, 2, 3, 5)))]
+    for item in facts:
+        batches[int(luck(number, item, "batch") * len(batches))].append(item)
+        if luck(number, item, "repeat") < 0.3:
+            batches[int(luck(number, item, "second batch") * len(batches))].append(item)
+    return [sorted(batch, key=lambda item: luck(number, item, "place")) for batch in batches]
 
 
 def event_time(fact: Fact) -> datetime | None:
@@ -592,25 +605,25 @@ def event_time(fact: Fact) -> datetime | None:
     return time
 
 
-def stream(rng: random.Random, facts: Sequence[Fact], lateness: timedelta) -> Iterator[tuple[list[Fact], datetime]]:
+def stream(number: int, facts: Sequence[Fact], lateness: timedelta) -> Iterator[tuple[list[Fact], datetime]]:
     """Yield batches about in the order of event time, each with the instant up to which all is known after it.
 
     A fact is late by up to `lateness`; what has no event time comes first.
     """
-    timed = [(time, fact) for fact in facts if (time := event_time(fact)) is not None]
-    if not timed:
-        yield list(facts), MONDAY
-        return
-    arriving = [(time + lateness * rng.random(), index) for index, (time, _) in enumerate(timed)]
-    arriving.sort()
-    order = [timed[index] for _, index in arriving]
-    cuts = sorted(rng.sample(range(len(order) + 1), k=min(len(order), rng.choice((2, 4, 6)))))
-    first = [fact for fact in facts if event_time(fact) is None]
-    for low, high in zip([0, *cuts], [*cuts, len(order)], strict=True):
-        missing = [time for time, _ in order[high:]]
-        known = min(missing) - TICK if missing else max(time for time, _ in timed)
-        yield first + [fact for _, fact in order[low:high]], known
-        first = []
+
+    def arrival(item: Fact) -> datetime:
+        time = event_time(item)
+        return MONDAY - DAY if time is None else time + lateness * luck(number, item, "delay")
+
+    order = sorted(facts, key=lambda item: (arrival(item), luck(number, item, "place")))
+    rng = random.Random(number)
+    last = max(map(arrival, facts), default=MONDAY)
+    cuts = [MONDAY + timedelta(hours=rng.randrange(24 * 35)) for _ in range(rng.choice((2, 4, 6)))]
+    start = 0
+    for cut in [*sorted(cuts), max(last, *cuts)]:
+        end = bisect_right(order, cut, key=arrival)
+        yield order[start:end], cut - lateness
+        start = end
 
 
 # --- Keeping what the engine says -------------------------------------------------------------------

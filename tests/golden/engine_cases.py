@@ -271,6 +271,14 @@ ASSIGNMENT = [
         activities={"a": ("unexplained", None)},
     ),
     case(
+        "a later call of another system on the same number leaves the exact trace of the first alone",
+        call("zcc:1", instant("09:00", 9), line="contact_center", ours="sales", outbound=True),
+        activity("a", NINE_END, contacts=["ghost"], owner="u3", keys=["pbx:1"]),
+        NINE,
+        interactions=[{**TRACED, "activity_id": "a", "tier": "exact"}, NOT_LOGGED],
+        activities={"a": ("trace", "exact")},
+    ),
+    case(
         "a newer version that drops the call's id explains the call no longer, though it was its exact trace",
         activity("a", NINE_END, contacts=["ghost"], owner="u1", updated_at=instant("11:00"), raw_id="crm:a2"),
         activity("a", NINE_END, contacts=["bert"], keys=["pbx:1"], updated_at=instant("10:00")),

@@ -50,7 +50,7 @@ def _while_forgetting(number: int) -> Callable[[World], list[str]]:
     def problems(case: World) -> list[str]:
         lateness = timedelta(days=seeded(number).choice((0, 1, 7)))
         engine, ledger = Engine(case.settings.model_copy(update={"lateness": lateness})), Ledger()
-        for version, (batch, known) in enumerate(stream(seeded(number), case.facts, lateness)):
+        for version, (batch, known) in enumerate(stream(number, case.facts, lateness)):
             ledger.apply(engine.fold(tables(batch), version))
             engine.retire(known)
         return differences(expected(case), ledger.outcomes())

@@ -1,0 +1,148 @@
+"""All benchmarks in one run, as tables in Markdown on standard output; what is going on goes to standard error.
+
+python -m benchmarks                100 k and 1 M call records, 100 k emails, folds
+python -m benchmarks --huge         10 M call records too: about 4 GB of disk and a long time
+python -m benchmarks --quick        tiny sizes, to see that everything works; the figures mean nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from benchmarks.measuring import BenchmarkFailed, run_python
+from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
+
+PARTS = ("calls", "mail", "fold", "hot")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. A size of calls comes with its repetitions."""
+
+    calls: Sequence[tuple[int, int]]
+    messages: int
+    mail_repetitions: int
+    open_interactions: int
+    folds: int
+    hot: Sequence[int]
+
+
+USUAL = Sizes([(100_000, 5), (1_000_000, 3)], 100_000, 3, 200_000, 20, (2_500, 5_000, 10_000, 20_000))
+HUGE = Sizes([*USUAL.calls, (10_000_000, 1)], 100_000, 3, 200_000, 20, USUAL.hot)
+QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for and print it; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures speed, memory and growth.")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes; the figures mean nothing")
+    parser.add_argument("--huge", action="store_true", help="ten million call records too")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument("--folder", type=Path, help="where the companies are written; default: a temporary folder")
+    asked = parser.parse_args(arguments)
+    sizes = QUICK if asked.quick else HUGE if asked.huge else USUAL
+    parts = asked.only or PARTS
+    with tempfile.TemporaryDirectory(prefix="bypassflow-bench-", dir=asked.folder) as scratch:
+        try:
+            _print_machine()
+            if "calls" in parts or "mail" in parts:
+                _print_replays(Path(scratch), sizes, parts)
+            if "fold" in parts:
+                _print_folds(sizes.open_interactions, sizes.folds)
+            if "hot" in parts:
+                _print_hot(sizes.hot)
+        except BenchmarkFailed as failure:
+            print(failure, file=sys.stderr)
+            return 1
+    return 0
+
+
+def _print_machine() -> None:
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load {load}\n")
+
+
+def _print_replays(scratch: Path, sizes: Sizes, parts: Sequence[str]) -> None:
+    calls: list[Measurement] = []
+    done: list[Measurement] = []
+    if "calls" in parts:
+        for records, repetitions in sizes.calls:
+            calls.append(measure_calls(scratch / f"calls-{records}", records, repetitions, _say))
+            shutil.rmtree(scratch / f"calls-{records}")
+    if "mail" in parts:
+        done.append(measure_mail(scratch / "mail", sizes.messages, sizes.mail_repetitions, _say))
+        shutil.rmtree(scratch / "mail")
+    _print_table(HEADER, [row for measurement in [*calls, *done] for row in measurement.rows()])
+    for measurement in calls:
+        replay, plain, reading = (measurement.typical(name) for name in (REPLAY, PLAIN, READING))
+        print(
+            f"{measurement.title}: a replay is {plain.wall_seconds / replay.wall_seconds:.2f} times as fast as the "
+            f"plain script, takes {replay.wall_seconds / reading.wall_seconds:.1f} times as long as DuckDB's reading "
+            f"alone, and stores {measurement.records_per_second(REPLAY):,.0f} call records a second."
+        )
+    for small, large in pairwise(calls):
+        before, after = small.typical(REPLAY), large.typical(REPLAY)
+        print(
+            f"{large.record_count / small.record_count:.0f} times the records, {small.title} to {large.title}: "
+            f"{after.wall_seconds / before.wall_seconds:.1f} times the time, "
+            f"{after.processor_seconds / before.processor_seconds:.1f} times the processor time, "
+            f"{after.peak_bytes / before.peak_bytes:.2f} times the peak memory."
+        )
+    for measurement in done:
+        print(f"{measurement.title}: {measurement.records_per_second(REPLAY):,.0f} emails a second.")
+
+
+def _print_folds(open_interactions: int, folds: int) -> None:
+    _say(f"folds of 15 facts beside {open_interactions:,} open interactions")
+    found = json.loads(run_python("-m", "benchmarks.fold", "open", str(open_interactions), str(folds)).output)
+    walls, busy = sorted(found["wall"]), sorted(found["processor"])
+    header = ("open interactions", "folds of 15 facts", "median ms", "slowest ms", "processor ms", "first fold s")
+    row = [
+        f"{open_interactions:,}",
+        str(len(walls)),
+        f"{median(walls) * 1000:.0f}",
+        f"{walls[-1] * 1000:.0f}",
+        f"{median(busy) * 1000:.0f}",
+        f"{found['first_seconds']:.1f}",
+    ]
+    _print_table(header, [row])
+
+
+def _print_hot(sizes: Sequence[int]) -> None:
+    rows = []
+    for interactions in sizes:
+        _say(f"one customer with {interactions:,} interactions in a window")
+        found = json.loads(run_python("-m", "benchmarks.fold", "hot", str(interactions)).output)
+        each = found["wall"] / interactions * 1_000_000
+        row = [f"{interactions:,}", f"{interactions // 4:,}", f"{found['wall']:.2f}", f"{found['processor']:.2f}"]
+        rows.append([*row, f"{each:.0f}"])
+    _print_table(("interactions of one customer", "activities", "wall s", "processor s", "wall µs each"), rows)
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table in Markdown that is readable as it stands."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    print()
+    for line in lines:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")
+    print(flush=True)
+
+
+def _say(step: str) -> None:
+    print(step, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
