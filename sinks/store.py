@@ -23,21 +23,19 @@ from pipeline.sources.registry import Batch, DeadLetter
 from schemas.facts import SCHEMAS
 from sinks import catalog, windows
 from sinks.appending import Appender, BackgroundWriter, with_constants
+from sinks.connection import STORAGE_VERSION, check_file, connect, is_old, quoted
+from sinks.copying import copy_facts
 from sinks.failures import explained
 from sinks.placement import Placement
 from sinks.results import RESULTS, Changes, Result, keep_last, merge, news, note_version, one_per_key
 from sinks.tally import Tally, file_rows
 from sinks.windows import Window
 
-# Files of this version are read by every DuckDB that we support.
-STORAGE_VERSION = "v1.5.0"
 MEMORY_LIMIT = "1GB"
 # Rows of a delta from which a merge into the base is worth its price.
 MERGE_FROM = 50_000
 
 _ALIAS = "store"
-_DUCKDB_MAGIC = b"DUCK"
-_FILE_FACTS = tuple(kind for kind in SCHEMAS if kind != "identifier")
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,10 @@ class Store:
             with explained(placement.target):
                 # One thread of DuckDB's fills row groups, see sinks.appending; the reader's thread and the writer's
                 # work side by side all the same.
-                connection = _connect(":memory:", placement, memory_limit, 1, read_only=False)
+                connection = connect(":memory:", placement, memory_limit, 1, read_only=False)
                 # A draft needs no log: until it is published it is worth nothing, and then it has a checkpoint.
                 connection.execute(
-                    f"ATTACH {_quoted(placement.draft)} AS {_ALIAS} "
+                    f"ATTACH {quoted(placement.draft)} AS {_ALIAS} "
                     f"(STORAGE_VERSION '{STORAGE_VERSION}', RECOVERY_MODE no_wal_writes)"
                 )
                 connection.execute(f"USE {_ALIAS}")
@@ -113,21 +111,21 @@ class Store:
             ConfigurationError: when there is none, it is none, a newer version wrote it, or another process holds it.
             TransientError: when `read_only` is false and a run is writing the same store.
         """
-        _check_file(path)
+        check_file(path)
         placement = Placement(path)
         if not read_only:
             placement.acquire()
         connection: duckdb.DuckDBPyConnection | None = None
         try:
             with explained(path):
-                connection = _connect(str(placement.target), placement, memory_limit, threads, read_only)
-                if _is_old(connection, path):
+                connection = connect(str(placement.target), placement, memory_limit, threads, read_only)
+                if is_old(connection, path):
                     if not read_only:
                         catalog.migrate(connection, catalog.released(), catalog.SCHEMA_VERSION)
                     else:
                         connection.close()
                         cls.open(path, read_only=False, memory_limit=memory_limit).close()
-                        connection = _connect(str(placement.target), placement, memory_limit, threads, read_only)
+                        connection = connect(str(placement.target), placement, memory_limit, threads, read_only)
                 store = cls(connection, path, None if read_only else placement)
                 store._file_count = store._count("SELECT max(file_number) FROM source_file")
         except BaseException:
@@ -199,28 +197,10 @@ class Store:
         Raises:
             ConfigurationError: when the other store cannot be read.
         """
-        _check_file(old)
+        check_file(old)
         with explained(old):
-            self._db.execute(f"ATTACH {_quoted(old.resolve())} AS old (READ_ONLY)")
-            try:
-                self._db.register("excepted", _pairs(except_files))
-                self._db.execute(
-                    "CREATE OR REPLACE TEMP TABLE kept_file AS "
-                    "SELECT * FROM old.source_file ANTI JOIN excepted USING (source, file)"
-                )
-                self._db.unregister("excepted")
-                count = self._count("SELECT count(*) FROM kept_file")
-                self._db.execute("INSERT INTO run BY NAME SELECT * FROM old.run")
-                if count:
-                    for name in ("source_file", "dead_letter", *_FILE_FACTS):
-                        kept = f"SELECT * FROM old.{name} SEMI JOIN kept_file USING (file_number)"
-                        self._db.execute(f"INSERT INTO {name} BY NAME {kept}")
-                    kept = f"SELECT * FROM old.identifier SEMI JOIN ({_USED_TOKENS}) AS used USING (token)"
-                    self._db.execute(f"INSERT INTO identifier {kept}")
-                    self._file_count = self._count("SELECT max(file_number) FROM kept_file")
-                self._db.execute("DROP TABLE kept_file")
-            finally:
-                self._db.execute("DETACH old")
+            count = copy_facts(self._db, old, except_files)
+            self._file_count = self._count("SELECT max(file_number) FROM source_file")
         return count
 
     def finish_files(self) -> None:
@@ -404,85 +384,6 @@ class Store:
         cursor = self._db.cursor()
         cursor.execute(f"USE {_ALIAS}")
         return cursor
-
-
-_USED_TOKENS = """
-    SELECT from_token AS token FROM observation UNION SELECT to_token FROM observation
-    UNION SELECT from_domain FROM observation UNION SELECT to_domain FROM observation
-    UNION SELECT unnest(parties).token FROM observation UNION SELECT unnest(parties).domain FROM observation
-    UNION SELECT unnest(tokens) FROM contact UNION SELECT unnest(tokens) FROM account
-    UNION SELECT unnest(domains) FROM account UNION SELECT unnest(tokens) FROM activity
-    UNION SELECT email_token FROM crm_user UNION SELECT email_token FROM directory_entry
-    UNION SELECT direct_token FROM directory_entry UNION SELECT mobile_token FROM directory_entry
-"""
-
-
-def _connect(
-    database: str, placement: Placement, memory_limit: str, threads: int | None, read_only: bool
-) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory_limit,
-        "temp_directory": str(placement.spill),
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "python_enable_replacements": "false",
-    }
-    if threads is not None:
-        config["threads"] = str(threads)
-    if not read_only and database != ":memory:":
-        config["storage_compatibility_version"] = STORAGE_VERSION
-    connection = duckdb.connect(database, read_only=read_only, config=config)
-    connection.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
-    return connection
-
-
-def _check_file(path: Path) -> None:
-    """Raise a ConfigurationError when a path is no DuckDB file."""
-    try:
-        if path.is_dir():
-            raise ConfigurationError(f"{path} is a directory; name the store's file")
-        with path.open("rb") as stream:
-            head = stream.read(12)
-    except FileNotFoundError:
-        raise ConfigurationError(f"there is no store at {path}; make one: bypassflow replay PATH --db {path}") from None
-    except OSError as error:
-        raise ConfigurationError(f"the store {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    if head[8:12] != _DUCKDB_MAGIC:
-        raise ConfigurationError(f"{path} is not a DuckDB file; name the store's file, or another place for a new one")
-
-
-def _is_old(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Return whether a store is of an older version.
-
-    Raises:
-        ConfigurationError: when a database is no store, or one of a newer version.
-    """
-    version = catalog.version_of(connection)
-    if version is None:
-        raise ConfigurationError(
-            f"{path} is a DuckDB file, but no store of bypassflow; name another file, or make one: "
-            f"bypassflow replay PATH --db {path.name}"
-        )
-    if version > catalog.SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"the store {path} was written by a newer bypassflow (schema {version}; this one knows "
-            f"{catalog.SCHEMA_VERSION}); upgrade bypassflow"
-        )
-    return version < catalog.SCHEMA_VERSION
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def _pairs(files: Collection[tuple[str, str]]) -> pa.Table:
-    ordered = sorted(files)
-    return pa.table(
-        {
-            "source": pa.array([source for source, _ in ordered], pa.string()),
-            "file": pa.array([file for _, file in ordered], pa.string()),
-        }
-    )
 
 
 def _letters(letters: Sequence[DeadLetter]) -> pa.Table:

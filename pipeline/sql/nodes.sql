@@ -1,5 +1,5 @@
 -- Establishes whose matches the changed interactions and activities may affect: nodes, see node_edge.
--- Input: draft_interaction, gone_interaction, changed_activity, fresh_activity, scope_leg, scope_copy. Output:
+-- Input: draft_interaction, gone_interaction, changed_activity, fresh_activity, scope_leg, scope_copy, mate. Output:
 -- changed_interaction, activity_key, exact_pair, fresh_node_edge, scope_node.
 -- needs: draft_interaction, gone_interaction
 CREATE OR REPLACE TEMP TABLE changed_interaction AS
@@ -46,6 +46,14 @@ WITH carried AS (
     UNION ALL
     SELECT conversation_id, activity_id FROM scope_copy JOIN activity_key ON activity_key.key = scope_copy.session_id
 ),
+leg_of_mate AS (
+    SELECT conversation_id, event_id, session_id FROM leg SEMI JOIN mate USING (conversation_id)
+),
+carried_by_mate AS (
+    SELECT conversation_id, activity_id FROM leg_of_mate JOIN activity_key ON activity_key.key = leg_of_mate.event_id
+    UNION ALL
+    SELECT conversation_id, activity_id FROM leg_of_mate JOIN activity_key ON activity_key.key = leg_of_mate.session_id
+),
 changed_key AS (
     SELECT * FROM activity_key SEMI JOIN changed_activity USING (activity_id)
 ),
@@ -61,6 +69,8 @@ carried_before AS (
 SELECT DISTINCT conversation.evidence_id, activity_id
 FROM (
     SELECT * FROM carried
+    UNION ALL
+    SELECT * FROM carried_by_mate
     UNION ALL
     SELECT * FROM carried_before ANTI JOIN scope_conversation USING (conversation_id)
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.folding import fold_batches
 from tests.golden.engine_cases import CASES, COMPANY, Case
+from tests.records import Fact
 from tests.worlds import case_differences
 
 
@@ -16,10 +19,12 @@ def test_engine_gives_the_outcome_worked_out_by_hand(case: Case) -> None:
     assert case_differences(case.interactions, case.dispositions, case.activities, found) == []
 
 
+@pytest.mark.parametrize("company_comes", ["first", "last"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_engine_gives_the_same_when_events_come_one_by_one_and_the_company_last(case: Case) -> None:
-    events = [item for item in reversed(case.facts) if item not in COMPANY]
+def test_engine_gives_the_same_when_events_come_one_by_one(case: Case, company_comes: str) -> None:
+    events: list[Sequence[Fact]] = [[item] for item in reversed(case.facts) if item not in COMPANY]
 
-    found = fold_batches([*([item] for item in events), COMPANY], case.settings).outcomes()
+    batches = [COMPANY, *events] if company_comes == "first" else [*events, COMPANY]
+    found = fold_batches(batches, case.settings).outcomes()
 
     assert case_differences(case.interactions, case.dispositions, case.activities, found) == []
