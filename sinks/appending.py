@@ -121,10 +121,13 @@ class BackgroundWriter:
 
     def close(self) -> None:
         """End the thread; what is not written is forgotten."""
+        # Also lets go of an error's traceback, which would keep the connection alive.
+        self._failure = RuntimeError("the writer is closed")
         if self._thread.is_alive():
-            self._failure = self._failure or RuntimeError("the writer is closed")
             self._tasks.put(None)
             self._thread.join()
+        self._waiting.clear()
+        self._appenders.clear()
         self._connection.close()
 
     def _send(self, name: str, table: pa.Table) -> None:

@@ -12,15 +12,6 @@ from schemas.facts import SCHEMAS
 from sinks.connection import quoted
 
 _OF_FILES = ("source_file", "dead_letter", *(kind for kind in SCHEMAS if kind != "identifier"))
-_USED_TOKENS = """
-    SELECT from_token AS token FROM observation UNION SELECT to_token FROM observation
-    UNION SELECT from_domain FROM observation UNION SELECT to_domain FROM observation
-    UNION SELECT unnest(parties).token FROM observation UNION SELECT unnest(parties).domain FROM observation
-    UNION SELECT unnest(tokens) FROM contact UNION SELECT unnest(tokens) FROM account
-    UNION SELECT unnest(domains) FROM account UNION SELECT unnest(tokens) FROM activity
-    UNION SELECT email_token FROM crm_user UNION SELECT email_token FROM directory_entry
-    UNION SELECT direct_token FROM directory_entry UNION SELECT mobile_token FROM directory_entry
-"""
 
 
 def copy_facts(connection: duckdb.DuckDBPyConnection, old: Path, except_files: Collection[tuple[str, str]]) -> int:
@@ -39,9 +30,8 @@ def copy_facts(connection: duckdb.DuckDBPyConnection, old: Path, except_files: C
             for name in _OF_FILES:
                 kept = f"SELECT * FROM old.{name} SEMI JOIN kept_file USING (file_number)"
                 connection.execute(f"INSERT INTO {name} BY NAME {kept}")
-            # Identifiers belong to no file; those that nobody uses any more are left behind.
-            kept = f"SELECT * FROM old.identifier SEMI JOIN ({_USED_TOKENS}) AS used USING (token)"
-            connection.execute(f"INSERT INTO identifier {kept}")
+            # Identifiers belong to no file: all are kept.
+            connection.execute("INSERT INTO identifier SELECT * FROM old.identifier")
         connection.execute("DROP TABLE kept_file")
     finally:
         connection.execute("DETACH old")

@@ -327,6 +327,9 @@ class Store:
                     if result.name in self._unchecked or (result.name == "interaction" and self._fresh_count > 1):
                         keep_last(self._db, result)
                 self.fold()
+                self._db.execute(
+                    "DELETE FROM identifier WHERE rowid NOT IN (SELECT max(rowid) FROM identifier GROUP BY token)"
+                )
                 for result in RESULTS:  # There is no older news of what this store never said.
                     self._db.execute(f"DELETE FROM {result.name}_retracted")
                 self._db.execute(f"CHECKPOINT {_ALIAS}")

@@ -298,7 +298,9 @@ counted AS (
         min(CASE WHEN activity_count > 0 THEN first_at END) AS first_logged_at,
         max(CASE WHEN activity_count > 0 THEN last_at END) AS last_logged_at
     FROM source_file
-    WHERE crm_record_count > 0 OR rejected_record_count > 0
+    WHERE (NOT carries_raw_events OR crm_record_count > 0 OR rejected_record_count > 0)
+        -- The directory is no feed.
+        AND (directory_entry_count = 0 OR contact_count + account_count + crm_user_count + activity_count > 0)
     GROUP BY source
 )
 SELECT

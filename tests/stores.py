@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def interaction_row(interaction_id: str, outcome: str = "traced", **columns: Any
         "sources": ["pbx"],
         "customer_ids": [],
         "outcome": outcome,
+        "window_ends_at": NOON + timedelta(days=3),
         "said_before": False,
         **columns,
     }

@@ -409,6 +409,8 @@ def _size_below(root: Path) -> int:
     size = 0
     for folder, _, files in os.walk(root):
         for name in files:
+            if is_own_name(name):
+                continue
             with suppress(OSError):
                 size += os.lstat(os.path.join(folder, name)).st_size
     return size

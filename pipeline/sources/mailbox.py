@@ -263,7 +263,11 @@ def _peek(root: Path) -> Iterator[Path]:
             entries = sorted(islice(folder.iterdir(), _PEEKED_ENTRIES))
         except OSError:
             continue
-        files = [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+        files = [
+            entry
+            for entry in entries
+            if not entry.name.startswith(".") and not is_own_name(entry.name) and entry.is_file()
+        ]
         waiting.extend(entry for entry in entries if entry.is_dir() and not entry.is_symlink())
         share = files[:: max(1, len(files) * 4 // _PEEKED_FILES)] if folder is not root else files
         for file in share[: _PEEKED_FILES - file_count]:

@@ -84,7 +84,20 @@ def test_every_record_of_the_sampled_crm_is_read(tmp_path: Path) -> None:
     assert counts == (55, 5, 7, 20, 0)
 
 
-def test_a_folder_of_messages_replayed_twice_keeps_its_accounts(tmp_path: Path) -> None:
+def test_a_folder_of_messages_with_its_key_and_store_replayed_twice_keeps_its_accounts(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.eml").write_text(MESSAGES["1.eml"].replace("10:00:00", f"10:00:{number:02}"))
+
+    db = replay(tmp_path / "flow.duckdb", tmp_path)
+    first = (accounts(db), rows_of(db, ["byte_count"]))
+    replay(db, tmp_path)
+
+    assert first[0][0]["raw_count"] == 12
+    assert accounts(db) == first[0]
+    assert_same_rows(rows_of(db, ["byte_count"]), first[1])
+
+
+def test_a_folder_of_few_messages_replayed_twice_keeps_its_accounts(tmp_path: Path) -> None:
     folder = tmp_path / "messages"
     folder.mkdir()
     for name, text in MESSAGES.items():
@@ -99,7 +112,7 @@ def test_a_folder_of_messages_replayed_twice_keeps_its_accounts(tmp_path: Path) 
     assert_same_rows(rows_of(db), first[1])
 
 
-def test_a_store_beside_the_files_is_no_source(tmp_path: Path) -> None:
+def test_a_store_beside_few_messages_is_no_source(tmp_path: Path) -> None:
     for name, text in MESSAGES.items():
         (tmp_path / name).write_text(text)
 

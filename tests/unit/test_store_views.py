@@ -11,7 +11,7 @@ import pytest
 from schemas.facts import SCHEMAS
 from sinks import catalog, reference, results
 from sinks.store import Store
-from tests.records import activity, call, contact, progress
+from tests.records import activity, call, contact, person, progress
 from tests.stores import NOON, batch, interaction_row, letter, published, said, shown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +123,20 @@ def test_activities_show_what_they_explain(path: Path) -> None:
         (row,) = store.rows("SELECT activity_id, status::VARCHAR AS status, interaction_id, raw_id FROM crm_activities")
 
     assert list(row.values()) == ["a1", "trace", "i1", "crm:t:2"]
+
+
+def test_the_directory_is_no_feed(path: Path) -> None:
+    with Store.open(published(path, {("directory", "d.csv"): [person("r1")], ("crm", "t"): [contact("c1")]})) as store:
+        assert [row["source"] for row in store.rows("SELECT source FROM feeds")] == ["crm"]
+
+
+def test_an_identifier_is_stored_once_as_it_was_shown_last(path: Path) -> None:
+    facts = [shown("T-anna", "+358…67"), shown("T-bo", "m…@….fi"), shown("T-anna", "+358401234567")]
+    with Store.open(published(path, {PBX: facts})) as store:
+        assert store.rows("SELECT count(*) AS n FROM identifier") == [{"n": 2}]
+        assert store.rows("SELECT identifier FROM identifiers WHERE token = 'T-anna'") == [
+            {"identifier": "+358401234567"}
+        ]
 
 
 def test_the_slowest_feed_is_marked(path: Path) -> None:
