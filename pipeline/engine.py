@@ -20,7 +20,7 @@ from pipeline.components import join_labels
 from pipeline.matching import TAKEN, assign, settle
 from pipeline.merging import Call, merge
 from pipeline.steps import Steps
-from pipeline.whoswho import WhosWho
+from pipeline.whoswho import Group, WhosWho
 from schemas.facts import SCHEMAS
 from schemas.settings import EngineSettings
 
@@ -40,6 +40,7 @@ _FRESH_LEGS = """
 """
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
+_ENDPOINTS = ("from_endpoint", "to_endpoint", "via_endpoint")
 _TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
 
 
@@ -80,6 +81,7 @@ class Engine:
         self._db = duckdb.connect(":memory:", config={"threads": str(threads)} if threads else {})
         self._db.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
         self._known_endpoints: set[str] = set()
+        self._group_numbers: dict[Group, int] = {}
         self._empty: dict[str, pa.Table] = {}
         self._complete_through: datetime | None = None
         self._closed_through: datetime | None = None
@@ -88,8 +90,6 @@ class Engine:
         for kind, schema in SCHEMAS.items():
             self._db.register(f"incoming_{kind}", schema.empty_table())
         self._db.execute(f"CREATE TEMP VIEW fresh_leg AS {_FRESH_LEGS.format(unique='')}")
-        self._insert("own_domain", [(token,) for token in sorted(settings.own_domains)])
-        self._insert("never_log", [(token,) for token in sorted(settings.never_log)])
         self._set_variables()
         self._read_directory()
 
@@ -170,6 +170,8 @@ class Engine:
         self._db.execute(f"SET VARIABLE too_short_seconds = {settings.too_short_seconds!r}::DOUBLE")
         self._db.execute(f"SET VARIABLE bulk_recipients = {settings.bulk_recipients}")
         self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
+        self._db.execute("SET VARIABLE own_domains = $1::VARCHAR[]", [sorted(settings.own_domains)])
+        self._db.execute("SET VARIABLE never_log = $1::VARCHAR[]", [sorted(settings.never_log)])
         self._db.execute("SET VARIABLE complete_through = NULL::TIMESTAMP")
 
     def _fold_directory(self) -> bool:
@@ -189,23 +191,31 @@ class Engine:
     def _read_directory(self) -> None:
         cursor = self._db.execute("SELECT * FROM directory_entry")
         names = [column[0] for column in cursor.description or ()]
-        self._whos_who = WhosWho(dict(zip(names, row, strict=True)) for row in cursor.fetchall())
+        entries = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
+        self._whos_who = WhosWho(entries, self._group_numbers)
         self._db.execute("DELETE FROM endpoint_row; DELETE FROM token_row; DELETE FROM representative_row")
         self._known_endpoints.clear()
-        tokens = self._whos_who.token_rows()
-        self._insert("token_row", tokens)
+        self._insert("token_row", self._whos_who.token_rows())
         self._insert("representative_row", self._whos_who.representative_rows())
+        self._number_groups()
+
+    def _number_groups(self) -> None:
+        """Show new numbers of teams and functions to the steps."""
+        new = list(self._group_numbers.items())[self._steps.rows["group_row"] :]
+        self._insert("group_row", [(group_no, team, function) for (team, function), group_no in new])
 
     def _learn_endpoints(self) -> None:
         """Look up devices that fresh legs name for the first time."""
-        named = self._column(
-            "SELECT from_endpoint FROM fresh_leg UNION SELECT to_endpoint FROM fresh_leg "
-            "UNION SELECT via_endpoint FROM fresh_leg"
-        )
-        unknown = sorted({endpoint for endpoint in named if endpoint is not None} - self._known_endpoints)
+        columns = ", ".join(_ENDPOINTS)
+        readmitted = self._steps.rows["readmitted_leg"]
+        legs = self._db.sql(f"SELECT {columns} FROM {'readmitted_leg' if readmitted else 'incoming_observation'}")
+        table = legs.to_arrow_table()
+        named = {name for column in _ENDPOINTS for name in pc.unique(table[column]).to_pylist()}
+        unknown = sorted(named - self._known_endpoints - {None})
         if unknown:
             self._insert("endpoint_row", self._whos_who.endpoint_rows(unknown))
             self._known_endpoints.update(unknown)
+            self._number_groups()
 
     def _receive(self, facts: Mapping[str, pa.Table]) -> None:
         """Show the batch to the steps as `incoming_*`."""
@@ -274,21 +284,19 @@ class Engine:
         self._label_conversations()
         if self._steps.rows["fresh_leg"]:
             self._learn_endpoints()
-        self._steps.run("attribute", "gather", "assemble_legs")
-        if self._steps.rows["scope_copy"]:
-            self._steps.run("assemble_mail")
-        self._steps.run("exclude")
+        self._steps.run("attribute", "gather", "assemble_legs", "assemble_mail", "exclude")
 
     def _admit_legs(self, everybody: bool) -> None:
         """Let `fresh_leg` be the new legs of the batch, and all old ones too when the directory changed."""
         self._steps.rows["fresh_leg"] = self._steps.rows["incoming_observation"]
+        self._steps.rows["readmitted_leg"] = 0
         unique = "DISTINCT ON (raw_id)" if self._steps.rows["delivered_twice"] else ""
         query = _FRESH_LEGS.format(unique=unique)
         if everybody and self._steps.rows["leg"]:
             self._db.execute(f"CREATE OR REPLACE TEMP TABLE readmitted_leg AS {query}")
             self._db.execute("CREATE OR REPLACE TEMP VIEW fresh_leg AS SELECT * FROM readmitted_leg")
             self._steps.run("readmit")
-            self._steps.rows["fresh_leg"] += 1
+            self._steps.rows["fresh_leg"] += self._steps.rows["readmitted_leg"]
         elif self._steps.rows["fresh_leg"]:
             self._db.execute(f"CREATE OR REPLACE TEMP VIEW fresh_leg AS {query}")
 

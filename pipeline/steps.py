@@ -65,6 +65,7 @@ class Steps:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._parsed: dict[str, duckdb.Statement] = {}
         self._made: set[str] = set()
         self.rows: defaultdict[str, int] = defaultdict(int)
 
@@ -87,7 +88,7 @@ class Steps:
             name = statement.makes
             if is_idle and name in self._made:
                 if self.rows[name]:
-                    self._connection.execute(f"TRUNCATE {name}")
+                    self._execute(f"TRUNCATE {name}")
             else:
                 self.rows[name] = self._execute(statement.text)
                 if statement.is_temporary:
@@ -96,13 +97,17 @@ class Steps:
             self.rows[name] = 0
         elif statement.changes:
             if not is_idle and self.rows[statement.changes]:
-                self._connection.execute(statement.text)
+                self._execute(statement.text)
         elif statement.grows:
             if not is_idle:
                 self.rows[statement.grows] += self._execute(statement.text)
         else:
-            self._connection.execute(statement.text)
+            self._execute(statement.text)
 
     def _execute(self, text: str) -> int:
-        counted = self._connection.execute(text).fetchall()
+        """Run a statement that was parsed before, if it was: parsing is a fifth of what a handful of rows costs."""
+        parsed = self._parsed.get(text)
+        if parsed is None:
+            parsed = self._parsed[text] = self._connection.extract_statements(text)[0]
+        counted = self._connection.execute(parsed).fetchall()
         return int(counted[0][0]) if counted else 0

@@ -1,6 +1,7 @@
 -- Establishes the conversations of email: copies of one message, and its external parties.
--- Input: scope_copy (all copies of the conversations in question, repeats marked), token_row, own_domain.
--- Output: rows in drafted_conversation, one per external party (one without token where there is none).
+-- Input: scope_copy (all copies of the conversations in question, repeats marked), token_row, own_domains.
+-- Output: gathered_mail, one row per external party (one without token where there is none).
+-- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE address AS
 WITH listed AS (
     SELECT conversation_id, raw_id, started_at, 'from' AS role, -1 AS role_order, 0 AS position,
@@ -21,13 +22,13 @@ WITH listed AS (
 )
 SELECT
     listed.*,
-    (row.token IS NOT NULL OR own.domain IS NOT NULL) AS is_own,
+    row.token IS NOT NULL OR coalesce(list_contains(getvariable('own_domains'), listed.domain), false) AS is_own,
     row.representative_id, row.team, row.function
 FROM listed
 LEFT JOIN token_row AS row
-    ON row.token = listed.token AND listed.started_at >= row.valid_from AND listed.started_at < row.valid_to
-LEFT JOIN own_domain AS own ON own.domain = listed.domain;
+    ON row.token = listed.token AND listed.started_at >= row.valid_from AND listed.started_at < row.valid_to;
 
+-- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE mail_direction AS
 SELECT conversation_id, CASE WHEN bool_or(is_own) THEN 'outbound' ELSE 'inbound' END AS direction
 FROM address
@@ -35,6 +36,7 @@ WHERE role = 'from'
 GROUP BY conversation_id;
 
 -- The copies that speak for the conversation: those of its direction.
+-- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE speaking_address AS
 SELECT address.*, mail_direction.direction
 FROM address
@@ -42,6 +44,7 @@ JOIN mail_direction USING (conversation_id)
 JOIN (SELECT raw_id, is_own AS sender_is_own FROM address WHERE role = 'from') AS sender USING (raw_id)
 WHERE sender_is_own = (mail_direction.direction = 'outbound');
 
+-- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE mail_party AS
 SELECT DISTINCT conversation_id, token, domain
 FROM speaking_address
@@ -49,6 +52,7 @@ WHERE (direction = 'inbound' AND role = 'from')
     OR (direction = 'outbound' AND role IN ('to', 'cc', 'bcc') AND NOT is_own AND token IS NOT NULL);
 
 -- Ours: the sender of an outbound message, the own recipients of an inbound one, in header order.
+-- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE mail_representative AS
 WITH ours AS (
     SELECT *
@@ -88,7 +92,8 @@ FROM mail_direction
 LEFT JOIN ranked ON ranked.conversation_id = mail_direction.conversation_id
 LEFT JOIN shared ON shared.conversation_id = mail_direction.conversation_id;
 
-INSERT INTO drafted_conversation BY NAME
+-- needs: scope_copy
+CREATE OR REPLACE TEMP TABLE gathered_mail AS
 WITH copies AS (
     SELECT
         conversation_id,
@@ -116,18 +121,14 @@ SELECT
     party.domain,
     'email' AS channel,
     copies.source, copies.sources,
-    NULL AS line,
     mail_direction.direction,
     copies.started_at,
     copies.started_at AS ended_at,
-    NULL AS talk_started_at,
     0 AS talk_seconds,
     ours.representative_id, ours.participants, ours.team, ours.function,
     party.conversation_id IS NULL AS is_internal,
-    'talk' AS attempt,
     copies.automated,
-    copies.bulk OR coalesce(recipient_count, 0) > getvariable('bulk_recipients') AS bulk,
-    false AS emergency
+    copies.bulk OR coalesce(recipient_count, 0) > getvariable('bulk_recipients') AS bulk
 FROM copies
 JOIN mail_direction ON mail_direction.conversation_id = copies.conversation_id
 LEFT JOIN party ON party.conversation_id = copies.conversation_id

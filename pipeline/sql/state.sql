@@ -1,18 +1,23 @@
 -- State of one engine: the open facts and what was said of them. Instants are UTC.
+-- Who is who, see pipeline/whoswho.py. A device that is ours and that the directory does not know has no group.
 CREATE TABLE endpoint_row (
     endpoint VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP,
-    representative_id VARCHAR, team VARCHAR, function VARCHAR
+    representative_id VARCHAR, team VARCHAR, function VARCHAR, group_no INTEGER
 );
 CREATE TABLE token_row (
     token VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP,
-    representative_id VARCHAR, team VARCHAR, function VARCHAR
+    representative_id VARCHAR, team VARCHAR, function VARCHAR, group_no INTEGER
 );
+CREATE TABLE representative_row (
+    id VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP,
+    representative_id VARCHAR, team VARCHAR, function VARCHAR, group_no INTEGER
+);
+-- Teams with their functions, numbered; numbers never change.
+CREATE TABLE group_row (group_no INTEGER, team VARCHAR, function VARCHAR);
 CREATE TABLE directory_entry (
     representative_id VARCHAR, name VARCHAR, team VARCHAR, function VARCHAR, extension VARCHAR, email_token VARCHAR,
     direct_token VARCHAR, mobile_token VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP
 );
-CREATE TABLE own_domain (domain VARCHAR);
-CREATE TABLE never_log (token VARCHAR);
 
 -- One row per observation that is not an email; key raw_id.
 CREATE TABLE leg (
@@ -22,9 +27,8 @@ CREATE TABLE leg (
     from_endpoint VARCHAR, from_token VARCHAR, from_domain VARCHAR,
     to_endpoint VARCHAR, to_token VARCHAR, to_domain VARCHAR, via_endpoint VARCHAR,
     automated BOOLEAN, bulk BOOLEAN, emergency BOOLEAN,
-    is_internal BOOLEAN, direction VARCHAR, token VARCHAR, domain VARCHAR,
-    representative_id VARCHAR, label VARCHAR, team VARCHAR, function VARCHAR,
-    conversation_id VARCHAR, is_repeat BOOLEAN
+    conversation_id VARCHAR, is_internal BOOLEAN, direction VARCHAR, token VARCHAR, domain VARCHAR,
+    representative_id VARCHAR, label VARCHAR, group_no INTEGER, is_repeat BOOLEAN
 );
 
 -- One row per mailbox copy of an email; key raw_id.
@@ -56,10 +60,6 @@ CREATE TABLE interaction (
     token VARCHAR, domain VARCHAR, customer_ids VARCHAR[], contact_id VARCHAR, segment VARCHAR,
     outcome VARCHAR, reason VARCHAR, tier VARCHAR, activity_id VARCHAR, ticket_id VARCHAR,
     trace_delay_seconds DOUBLE, window_ends_at TIMESTAMP, party_count INTEGER, node VARCHAR
-);
-
-CREATE TABLE representative_row (
-    id VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP, representative_id VARCHAR, team VARCHAR, function VARCHAR
 );
 
 -- Latest versions, deleted ones included so that an older version can never come back.
