@@ -1,6 +1,6 @@
 -- Establishes the interactions that are new or other than before, and with whom they were: the customers that hold the
 -- identifier in the CRM, or, for an address nobody holds, the accounts of its domain; and what is none any more.
--- Input: scope_conversation_row, joint_call, token_customer, domain_customer, account_fact, interaction,
+-- Input: scope_conversation_row, token_customer, domain_customer, account_fact, interaction,
 -- changed_token, changed_domain, changed_account. Output: draft_interaction, gone_interaction. Key: interaction_id.
 -- needs: changed_token, changed_domain, changed_account
 CREATE OR REPLACE TEMP TABLE stale_interaction AS
@@ -15,24 +15,11 @@ WHERE evidence_id NOT IN (SELECT evidence_id FROM touched_evidence)
 CREATE OR REPLACE TEMP TABLE draft_interaction AS
 WITH composed AS (
     SELECT
-        CASE WHEN channel = 'email' THEN substr(md5(root.evidence_id || '|' || coalesce(token, '')), 1, 16)
-            ELSE root.evidence_id END AS interaction_id,
-        root.evidence_id, channel,
-        coalesce(joint.line, root.line) AS line,
-        direction, started_at, ended_at, talk_seconds,
-        CASE WHEN joint.evidence_id IS NULL THEN root.representative_id ELSE joint.representative_id END
-            AS representative_id,
-        CASE WHEN joint.evidence_id IS NULL THEN root.participants
-            ELSE list_filter(joint.participants, lambda p, n: list_position(joint.participants, p) = n) END
-            AS participants,
-        CASE WHEN joint.evidence_id IS NULL THEN team
-            WHEN joint.representative_id IS NOT NULL THEN own_group.team ELSE any_group.team END AS team,
-        CASE WHEN joint.evidence_id IS NULL THEN function
-            WHEN joint.representative_id IS NOT NULL THEN own_group.function ELSE any_group.function END AS function,
-        coalesce(joint.sources, root.sources) AS sources,
-        token, domain, party_count
-    FROM scope_conversation_row AS root
-    LEFT JOIN joint_call AS joint ON joint.evidence_id = root.evidence_id
+        CASE WHEN channel = 'email' THEN substr(md5(evidence_id || '|' || coalesce(token, '')), 1, 16)
+            ELSE evidence_id END AS interaction_id,
+        evidence_id, channel, line, direction, started_at, ended_at, talk_seconds, representative_id, participants,
+        team, function, sources, token, domain, party_count
+    FROM scope_conversation_row
     WHERE exclusion IS NULL AND root_id = conversation_id
     UNION ALL BY NAME
     SELECT

@@ -52,6 +52,9 @@ CREATE TABLE conversation (
     exclusion VARCHAR, root_id VARCHAR, evidence_id VARCHAR
 );
 
+-- Sources that ever told of a call: with one alone, no call can be seen twice.
+CREATE TABLE call_source (source VARCHAR);
+
 -- One row per interaction; key interaction_id.
 CREATE TABLE interaction (
     interaction_id VARCHAR, evidence_id VARCHAR, company_id VARCHAR, channel VARCHAR, line VARCHAR,
