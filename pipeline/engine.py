@@ -227,9 +227,10 @@ class Engine:
             elif self._steps.rows[f"incoming_{kind}"]:
                 self._db.register(f"incoming_{kind}", schema.empty_table())
             self._steps.rows[f"incoming_{kind}"] = count
-        observations = facts.get("observation")
-        has_mail = observations is not None and pc.any(pc.equal(observations["channel"], "email")).as_py()
-        self._steps.rows["incoming_mail"] = int(bool(has_mail))
+        observations = facts.get("observation", SCHEMAS["observation"].empty_table())
+        self._steps.rows["incoming_mail"] = int(pc.any(pc.equal(observations["channel"], "email")).as_py() or False)
+        other_keys = observations["other_keys"]
+        self._steps.rows["incoming_other_keys"] = len(other_keys) - other_keys.null_count
 
     # -- customers and activities -------------------------------------------------------------------------------------
 

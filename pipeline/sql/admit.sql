@@ -1,6 +1,6 @@
 -- Establishes which observations are new, and which keys stand for one conversation.
 -- Input: incoming_observation. Output: fresh (raw_id), fresh_edge. Key: raw_id.
--- needs: incoming_observation
+-- needs: incoming_other_keys
 CREATE OR REPLACE TEMP TABLE fresh_edge AS
 WITH edge AS (
     SELECT DISTINCT key AS key_a, unnest(other_keys) AS key_b

@@ -48,8 +48,11 @@ SELECT
 FROM member
 GROUP BY conversation_id;
 
+-- needs: gathered
+CREATE OR REPLACE TEMP TABLE talked_in_legs AS SELECT conversation_id FROM gathered WHERE talk_count > 1;
+
 -- Talk per own label, where several talked or several logs tell of one talk: the best known basis counts.
--- needs: scope_leg
+-- needs: talked_in_legs
 CREATE OR REPLACE TEMP TABLE label_talk AS
 SELECT
     conversation_id,
@@ -63,7 +66,7 @@ SELECT
     ) AS talk_seconds,
     arg_min_null(group_no, {'at': started_at, 'digest': record_digest & 17592186044415}) AS group_no
 FROM scope_leg
-SEMI JOIN (SELECT conversation_id FROM gathered WHERE talk_count > 1) AS several USING (conversation_id)
+SEMI JOIN talked_in_legs USING (conversation_id)
 WHERE NOT is_repeat AND NOT is_internal AND (channel NOT IN ('call', 'fax') OR attempt = 'talk')
 GROUP BY conversation_id, label;
 

@@ -37,13 +37,17 @@ SELECT *, false AS is_new, is_repeat AS was_repeat
 FROM mail_copy SEMI JOIN scope_conversation USING (conversation_id);
 
 -- needs: scope_leg, scope_copy
+CREATE OR REPLACE TEMP TABLE twice_read AS
+SELECT record_digest FROM scope_leg GROUP BY record_digest HAVING count(*) > 1
+UNION ALL
+SELECT record_digest FROM scope_copy GROUP BY record_digest HAVING count(*) > 1;
+
+-- needs: twice_read
 CREATE OR REPLACE TEMP TABLE repeated AS
 WITH record AS (
-    SELECT raw_id, source, key, record_digest FROM scope_leg
-    SEMI JOIN (SELECT record_digest FROM scope_leg GROUP BY ALL HAVING count(*) > 1) AS twice USING (record_digest)
+    SELECT raw_id, source, key, record_digest FROM scope_leg SEMI JOIN twice_read USING (record_digest)
     UNION ALL
-    SELECT raw_id, source, key, record_digest FROM scope_copy
-    SEMI JOIN (SELECT record_digest FROM scope_copy GROUP BY ALL HAVING count(*) > 1) AS twice USING (record_digest)
+    SELECT raw_id, source, key, record_digest FROM scope_copy SEMI JOIN twice_read USING (record_digest)
 ),
 ranked AS (
     SELECT raw_id, row_number() OVER (PARTITION BY source, key, record_digest ORDER BY raw_id) AS n FROM record
