@@ -7,7 +7,8 @@ small ones end in the same rows. The engine owns one DuckDB connection in memory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.components import join_labels
-from pipeline.matching import TAKEN, assign, settle
+from pipeline.crowds import OTHER_REPRESENTATIVE, SAME_REPRESENTATIVE, Activity, Crowd, Interaction, RankedPair, Windows
+from pipeline.matching import DOUBTFUL, TAKEN, assign
 from pipeline.merging import Call, merge
 from pipeline.steps import Steps
 from pipeline.whoswho import WhosWho
@@ -38,6 +40,9 @@ _FRESH_LEGS = """
     ANTI JOIN late_fact USING (raw_id)
     WHERE channel <> 'email'
 """
+_MICROSECOND = timedelta(microseconds=1)
+# Pairs from which a customer's are worked out one after the other and not all at once.
+_CROWD_PAIRS = 20_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
 _TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
@@ -121,16 +126,9 @@ class Engine:
 
     def pairs(self) -> list[Pair]:
         """Return the candidate pairs among what the last fold matched, best first."""
-        rows = self._db.execute(
-            """
-            SELECT DISTINCT ON (cost, candidate.activity_id, i_key)
-                candidate.activity_id, scope_interaction.interaction_id, (cost >> 60)::INTEGER AS tier_order
-            FROM candidate
-            JOIN scope_interaction ON scope_interaction.rowid = candidate.i_no
-            ORDER BY cost, candidate.activity_id, i_key
-            """
-        ).fetchall()
-        return [Pair(activity_id, interaction_id, TIER_NAMES[tier - 1]) for activity_id, interaction_id, tier in rows]
+        crowd = self._meet_crowd(*self._states())
+        ranked = dict.fromkeys(pair[:3] for pair in self._ranked_pairs(crowd))
+        return [Pair(activity_id, f"{i_key:016x}", TIER_NAMES[(cost >> 60) - 1]) for cost, activity_id, i_key in ranked]
 
     def retire(self, through: datetime) -> None:
         """Forget what can no longer change, given that every fact of event time before `through` was folded.
@@ -140,10 +138,12 @@ class Engine:
         self._closed_through = through
         self._db.execute("SET VARIABLE closed_through = $1::TIMESTAMP", [through])
         self._steps.run("closed")
-        self._find_candidates()
-        open_activities = self._column("SELECT is_open FROM scope_activity ORDER BY rowid")
-        open_interactions = self._column("SELECT is_open FROM scope_interaction ORDER BY rowid")
-        activities, interactions = settle(self._fetch_pairs(), open_activities, open_interactions)
+        activities, interactions = self._states()
+        crowd = self._find_candidates(activities, interactions)
+        for table, states in (("activity", activities), ("interaction", interactions)):
+            for number in self._column(f"SELECT rowid FROM scope_{table} WHERE is_open"):
+                states[number] = DOUBTFUL
+        assign(self._fetch_pairs(crowd), activities, interactions)
         self._insert_numbers("settled_activity", "a_no", [n for n, state in enumerate(activities) if state <= TAKEN])
         self._insert_numbers(
             "settled_interaction", "i_no", [n for n, state in enumerate(interactions) if state <= TAKEN]
@@ -164,10 +164,11 @@ class Engine:
             "merge_tolerance": settings.merge_tolerance,
         }
         for name, length in lengths.items():
-            self._db.execute(f"SET VARIABLE {name} = to_microseconds({length // timedelta(microseconds=1)})")
+            self._db.execute(f"SET VARIABLE {name} = to_microseconds({length // _MICROSECOND})")
         for tier in TIER_NAMES:
             self._db.execute(f"SET VARIABLE has_{tier} = {tier in settings.tiers}")
         self._db.execute(f"SET VARIABLE too_short_seconds = {settings.too_short_seconds!r}::DOUBLE")
+        self._db.execute(f"SET VARIABLE crowd_pairs = {_CROWD_PAIRS}")
         self._db.execute(f"SET VARIABLE bulk_recipients = {settings.bulk_recipients}")
         self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
         self._db.execute("SET VARIABLE complete_through = NULL::TIMESTAMP")
@@ -347,23 +348,66 @@ class Engine:
         return self._steps.rows[table] > before
 
     def _match(self) -> None:
-        self._find_candidates()
-        taken: list[tuple[int, int]] = []
-        if self._steps.rows["candidate"]:
-            taken = assign(
-                self._fetch_pairs(), self._steps.rows["scope_activity"], self._steps.rows["scope_interaction"]
-            )
-        self._insert("taken", taken, columns="a_no BIGINT, i_no BIGINT")
-        self._steps.run("assigned")
+        states = self._states()
+        crowd = self._find_candidates(*states)
+        taken = assign(self._fetch_pairs(crowd), *states) if self._steps.rows["candidate"] else []
+        self._insert("assigned", taken, columns="tier BIGINT, a_no BIGINT, i_no BIGINT")
 
-    def _find_candidates(self) -> None:
+    def _states(self) -> tuple[bytearray, bytearray]:
+        """Return a state for each activity and each interaction in scope: free, all of them."""
+        return bytearray(self._steps.rows["scope_activity"]), bytearray(self._steps.rows["scope_interaction"])
+
+    def _find_candidates(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
+        """Find the pairs. Of a crowd, `candidate` holds only the best pair of each activity."""
+        self._steps.rows["many_pairs"] = int(len(activities) * len(interactions) > _CROWD_PAIRS)
         self._steps.run("candidates")
+        crowd = self._meet_crowd(activities, interactions)
+        if crowd is not None:
+            best = [(a_no, i_no, cost) for cost, _, _, a_no, i_no in crowd.best_pairs()]
+            self._insert("best_pair", best, columns="a_no BIGINT, i_no BIGINT, cost BIGINT")
+            self._steps.run("best_pairs")
         if "inferred" in self.settings.tiers:
             self._steps.run("infer")
+        return crowd
 
-    def _fetch_pairs(self) -> Iterable[tuple[int, int]]:
-        table = self._db.sql("SELECT a_no, i_no FROM candidate ORDER BY cost, activity_id, i_key").to_arrow_table()
-        return zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
+    def _meet_crowd(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
+        """Return the pairs of customers that have too many to write down, if there are such customers."""
+        if not self._steps.rows["crowd"]:
+            return None
+        activities_of_crowd = [
+            Activity(*row[:6], owners=frozenset([*row[6], *((team,) for team in row[7])]))
+            for row in self._db.execute("SELECT * FROM crowd_activity").fetchall()
+        ]
+        interactions_of_crowd = [
+            Interaction(*row[:6], owners=frozenset(row[6] or ([(row[7],)] if row[7] else [])))
+            for row in self._db.execute("SELECT * FROM crowd_interaction").fetchall()
+        ]
+        after = {
+            "same_representative": (SAME_REPRESENTATIVE, self.settings.same_representative_after),
+            "other_representative": (OTHER_REPRESENTATIVE, self.settings.other_representative_after),
+        }
+        windows = Windows(
+            before=self.settings.before // _MICROSECOND,
+            after={
+                tier: length // _MICROSECOND for name, (tier, length) in after.items() if name in self.settings.tiers
+            },
+        )
+        return Crowd(activities_of_crowd, interactions_of_crowd, windows, activities, interactions)
+
+    def _fetch_pairs(self, crowd: Crowd | None) -> Iterator[tuple[int, int, int]]:
+        """Yield tier, activity and interaction of the pairs, best first."""
+        if crowd is not None:
+            return ((cost >> 60, a_no, i_no) for cost, _, _, a_no, i_no in self._ranked_pairs(crowd))
+        return self._candidates("cost >> 60, a_no, i_no")
+
+    def _ranked_pairs(self, crowd: Crowd | None) -> Iterator[RankedPair]:
+        pairs = self._candidates("cost, activity_id, i_key, a_no, i_no")
+        return heapq.merge(pairs, crowd.pairs()) if crowd is not None else pairs
+
+    def _candidates(self, columns: str) -> Iterator[Any]:
+        """Return columns of all pairs that are written down, best first."""
+        table = self._db.sql(f"SELECT {columns} FROM candidate ORDER BY cost, activity_id, i_key").to_arrow_table()
+        return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
     # -- connection ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,19 @@ UNION
 SELECT evidence_id FROM conversation
 WHERE exclusion IS NOT NULL AND ended_at + getvariable('window_after') >= getvariable('closed_through');
 
+-- An activity of a crowd may be about any interaction that is not too long over.
+-- needs: crowd
+INSERT INTO kept_evidence
+SELECT DISTINCT evidence_id
+FROM (
+    SELECT customer_id, min(logged_from) - epoch_us(getvariable('window_after')) AS since
+    FROM crowd_activity
+    ANTI JOIN settled_activity USING (a_no)
+    GROUP BY customer_id
+) AS doubtful
+JOIN crowd_interaction ON crowd_interaction.customer_id = doubtful.customer_id AND crowd_interaction.ended >= since
+JOIN scope_interaction ON scope_interaction.rowid = crowd_interaction.i_no;
+
 CREATE OR REPLACE TABLE interaction AS
 SELECT * FROM interaction SEMI JOIN kept_evidence USING (evidence_id);
 

@@ -1,5 +1,5 @@
 -- Establishes what became of each interaction and of each activity.
--- Input: scope_interaction, scope_activity, assigned (a_no, i_no, tier), candidate, activity (untied tickets).
+-- Input: scope_interaction, scope_activity, assigned (tier, a_no, i_no), candidate, activity (untied tickets).
 -- Output: judged_interaction, judged_activity. Keys: interaction_id, activity_id.
 -- needs: scope_interaction
 CREATE OR REPLACE TEMP TABLE silo AS
@@ -39,7 +39,9 @@ GROUP BY i_no;
 -- needs: scope_interaction
 CREATE OR REPLACE TEMP TABLE judged_interaction AS
 WITH found AS (
-    SELECT assigned.i_no, assigned.tier, scope_activity.activity_id, scope_activity.logged_from
+    SELECT
+        assigned.i_no, ['exact', 'same_representative', 'other_representative', 'inferred'][assigned.tier] AS tier,
+        scope_activity.activity_id, scope_activity.logged_from
     FROM assigned
     JOIN scope_activity ON scope_activity.rowid = assigned.a_no
 ),
@@ -94,9 +96,10 @@ standing AS (
             WHEN coalesce(explained.tier_order < 4, false) THEN 'redundant'
             ELSE 'unexplained'
         END AS status,
-        CASE WHEN assigned.i_no IS NOT NULL THEN assigned.tier
-            WHEN explained.tier_order < 4 THEN ['exact', 'same_representative', 'other_representative'][explained.tier_order]
-        END AS tier,
+        ['exact', 'same_representative', 'other_representative', 'inferred'][
+            CASE WHEN assigned.i_no IS NOT NULL THEN assigned.tier
+                WHEN explained.tier_order < 4 THEN explained.tier_order END
+        ] AS tier,
         CASE WHEN assigned.i_no IS NOT NULL THEN assigned.i_no
             WHEN explained.tier_order < 4 THEN explained.i_no END AS i_no
     FROM scope_activity AS a
