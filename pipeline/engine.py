@@ -41,8 +41,8 @@ _FRESH_LEGS = """
     WHERE channel <> 'email'
 """
 _MICROSECOND = timedelta(microseconds=1)
-# Pairs from which a customer's are worked out one after the other and not all at once.
-_CROWD_PAIRS = 20_000
+# Pairs from which a customer's are worked out one after the other and not written down all at once.
+CROWD_PAIRS = 20_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
 _TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
@@ -168,7 +168,7 @@ class Engine:
         for tier in TIER_NAMES:
             self._db.execute(f"SET VARIABLE has_{tier} = {tier in settings.tiers}")
         self._db.execute(f"SET VARIABLE too_short_seconds = {settings.too_short_seconds!r}::DOUBLE")
-        self._db.execute(f"SET VARIABLE crowd_pairs = {_CROWD_PAIRS}")
+        self._db.execute(f"SET VARIABLE crowd_pairs = {CROWD_PAIRS}")
         self._db.execute(f"SET VARIABLE bulk_recipients = {settings.bulk_recipients}")
         self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
         self._db.execute("SET VARIABLE complete_through = NULL::TIMESTAMP")
@@ -359,7 +359,7 @@ class Engine:
 
     def _find_candidates(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
         """Find the pairs. Of a crowd, `candidate` holds only the best pair of each activity."""
-        self._steps.rows["many_pairs"] = int(len(activities) * len(interactions) > _CROWD_PAIRS)
+        self._steps.rows["many_pairs"] = int(len(activities) * len(interactions) > CROWD_PAIRS)
         self._steps.run("candidates")
         crowd = self._meet_crowd(activities, interactions)
         if crowd is not None:
@@ -375,12 +375,12 @@ class Engine:
         if not self._steps.rows["crowd"]:
             return None
         activities_of_crowd = [
-            Activity(*row[:6], owners=frozenset([*row[6], *((team,) for team in row[7])]))
-            for row in self._db.execute("SELECT * FROM crowd_activity").fetchall()
+            Activity(*row, owners=frozenset([*people, *((team,) for team in teams)]))
+            for row, people, teams in self._rows_and_owners("crowd_activity")
         ]
         interactions_of_crowd = [
-            Interaction(*row[:6], owners=frozenset(row[6] or ([(row[7],)] if row[7] else [])))
-            for row in self._db.execute("SELECT * FROM crowd_interaction").fetchall()
+            Interaction(*row, owners=frozenset(people or ([(team,)] if team else [])))
+            for row, people, team in self._rows_and_owners("crowd_interaction")
         ]
         after = {
             "same_representative": (SAME_REPRESENTATIVE, self.settings.same_representative_after),
@@ -393,6 +393,10 @@ class Engine:
             },
         )
         return Crowd(activities_of_crowd, interactions_of_crowd, windows, activities, interactions)
+
+    def _rows_and_owners(self, table: str) -> Iterator[tuple[tuple[Any, Any, Any, Any, Any, Any], Any, Any]]:
+        for a, b, c, d, e, f, people, teams in self._db.execute(f"SELECT * FROM {table}").fetchall():
+            yield (a, b, c, d, e, f), people, teams
 
     def _fetch_pairs(self, crowd: Crowd | None) -> Iterator[tuple[int, int, int]]:
         """Yield tier, activity and interaction of the pairs, best first."""

@@ -52,11 +52,15 @@ WITH met AS (
         list_has_any(representative_ids, participants)
             OR (len(participants) = 0 AND team IS NOT NULL AND list_contains(teams, team)) AS is_owned
     FROM (
-        SELECT
-            rowid AS a_no, activity_id, kind, logged_from, logged_to, representative_ids, teams,
-            unnest(customer_ids) AS customer_id
-        FROM scope_activity
-        WHERE is_tied
+        SELECT *
+        FROM (
+            SELECT
+                rowid AS a_no, activity_id, kind, logged_from, logged_to, representative_ids, teams,
+                unnest(customer_ids) AS customer_id
+            FROM scope_activity
+            WHERE is_tied
+        )
+        ANTI JOIN crowd USING (customer_id)
     )
     JOIN (
         SELECT
@@ -64,7 +68,6 @@ WITH met AS (
             unnest(customer_ids) AS customer_id
         FROM scope_interaction
     ) USING (customer_id)
-    ANTI JOIN crowd USING (customer_id)
     WHERE logged_to >= started_at - getvariable('before')
         AND logged_from <= ended_at + getvariable('window_after')
         AND (kind = channel OR kind IN ('meeting', 'note', 'task', 'other', 'ticket'))
