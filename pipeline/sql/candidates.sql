@@ -25,7 +25,7 @@ CREATE OR REPLACE TEMP TABLE crowd_interaction AS
 SELECT *
 FROM (
     SELECT
-        rowid AS i_no, ('0x' || interaction_id)::UBIGINT AS i_key, unnest(customer_ids) AS customer_id, channel,
+        i_no, ('0x' || interaction_id)::UBIGINT AS i_key, unnest(customer_ids) AS customer_id, channel,
         epoch_us(started_at) AS started, epoch_us(ended_at) AS ended, participants, team
     FROM scope_interaction
 )
@@ -36,7 +36,7 @@ CREATE OR REPLACE TEMP TABLE crowd_activity AS
 SELECT *
 FROM (
     SELECT
-        rowid AS a_no, activity_id, unnest(customer_ids) AS customer_id,
+        a_no, activity_id, unnest(customer_ids) AS customer_id,
         CASE WHEN kind NOT IN ('meeting', 'note', 'task', 'other', 'ticket') THEN kind END AS channel,
         epoch_us(logged_from) AS logged_from, epoch_us(logged_to) AS logged_to, representative_ids, teams
     FROM scope_activity
@@ -55,7 +55,7 @@ WITH met AS (
         SELECT *
         FROM (
             SELECT
-                rowid AS a_no, activity_id, kind, logged_from, logged_to, representative_ids, teams,
+                a_no, activity_id, kind, logged_from, logged_to, representative_ids, teams,
                 unnest(customer_ids) AS customer_id
             FROM scope_activity
             WHERE is_tied
@@ -64,7 +64,7 @@ WITH met AS (
     )
     JOIN (
         SELECT
-            rowid AS i_no, interaction_id, channel, started_at, ended_at, participants, team,
+            i_no, interaction_id, channel, started_at, ended_at, participants, team,
             unnest(customer_ids) AS customer_id
         FROM scope_interaction
     ) USING (customer_id)
@@ -86,7 +86,7 @@ WHERE CASE WHEN is_owned
 -- needs: exact_pair
 INSERT INTO candidate
 SELECT
-    a.rowid AS a_no, i.rowid AS i_no, a.activity_id, ('0x' || i.interaction_id)::UBIGINT AS i_key,
+    a_no, i_no, a.activity_id, ('0x' || i.interaction_id)::UBIGINT AS i_key,
     (1::BIGINT << 60) + ((a.kind <> i.channel)::BIGINT << 58)
         + greatest(epoch_us(logged_from) - epoch_us(ended_at), epoch_us(ended_at) - epoch_us(logged_to), 0) AS cost
 FROM exact_pair

@@ -62,6 +62,11 @@ CREATE TABLE representative_row (
     id VARCHAR, valid_from TIMESTAMP, valid_to TIMESTAMP, representative_id VARCHAR, team VARCHAR, function VARCHAR
 );
 
+-- Whom an id that the CRM names as owner or creator stands for; disjoint in time for each person_id.
+CREATE TABLE person_row (
+    person_id VARCHAR, since TIMESTAMP, until TIMESTAMP, representative_ids VARCHAR[], teams VARCHAR[]
+);
+
 -- Latest versions, deleted ones included so that an older version can never come back.
 CREATE TABLE contact_fact (
     raw_id VARCHAR, source VARCHAR, contact_id VARCHAR, account_id VARCHAR, tokens VARCHAR[],

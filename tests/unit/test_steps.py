@@ -55,7 +55,8 @@ def test_what_a_statement_needs_is_known_to_some_step(step: str) -> None:
 ENGINE_TABLES = {
     "conversation", "interaction", "activity", "leg", "mail_copy", "node_edge", "everybody", "fresh_leg", "relabelled",
     "labelled_key", "merged", "best_pair", "many_pairs", "late_fact", "own_domain", "never_log", "directory_entry",
-    "crm_user", "token_row", "endpoint_row", "representative_row",
+    "restated_activity", "has_ticket", "scope_interaction", "scope_activity", "crm_user",
+    "token_row", "endpoint_row", "representative_row",
 }  # fmt: skip
 
 
