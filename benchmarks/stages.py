@@ -84,8 +84,8 @@ def watch_engine(watch: Stopwatch) -> None:
     watch.watch(engine.Engine, "retire", "engine  retire")
     watch.watch(Steps, "_run", statement_label)
     watch.watch(engine.Engine, "_insert", lambda _, table, *rest: f"python  rows into {table}")
-    watch.watch(engine.Engine, "_table", lambda _, table: f"arrow   {table}")
-    for name in ("assign", "merge", "join_labels", "settle"):
+    watch.watch(engine.Engine, "_table", lambda _, table, *rest: f"arrow   {table}")
+    for name in ("assign", "merge", "join_labels"):
         if hasattr(engine, name):
             watch.watch(engine, name, f"python  {name}")
 

@@ -7,17 +7,19 @@ small ones end in the same rows. The engine owns one DuckDB connection in memory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.components import join_labels
-from pipeline.matching import TAKEN, assign, settle
+from pipeline.crowds import OTHER_REPRESENTATIVE, SAME_REPRESENTATIVE, Activity, Crowd, Interaction, RankedPair, Windows
+from pipeline.matching import DOUBTFUL, assign
 from pipeline.merging import Call, merge
 from pipeline.steps import Steps
 from pipeline.whoswho import Group, WhosWho
@@ -38,10 +40,19 @@ _FRESH_LEGS = """
     ANTI JOIN late_fact USING (raw_id)
     WHERE channel <> 'email'
 """
+_MICROSECOND = timedelta(microseconds=1)
+# Pairs from which a customer's are worked out one after the other and not written down all at once.
+CROWD_PAIRS = 20_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
 _ENDPOINTS = ("from_endpoint", "to_endpoint", "via_endpoint")
-_TOLD = ("interaction", "retracted", "disposition", "activity_outcome")
+# What is said, by name, and the columns of it; an interaction's others are for the next fold.
+_TOLD = {
+    "interaction": "* EXCLUDE (domain, party_count, node)",
+    "retracted": "*",
+    "disposition": "*",
+    "activity_outcome": "*",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,7 @@ class Engine:
         self._empty: dict[str, pa.Table] = {}
         self._complete_through: datetime | None = None
         self._closed_through: datetime | None = None
+        self._shown = ""
         self._steps = Steps(self._db)
         self._steps.run("state")
         for kind, schema in SCHEMAS.items():
@@ -109,28 +121,22 @@ class Engine:
         self._find_scope()
         self._match()
         self._steps.run("outcome", "tell")
-        changes = {name: self._table(f"told_{name}") for name in _TOLD} | {"late": late}
+        changes = {name: self._table(f"told_{name}", columns) for name, columns in _TOLD.items()} | {"late": late}
         answers_old = has_progressed and bool(self._steps.rows["interaction"])
         if answers_old or not is_last:
             self._steps.run("remember")
         if answers_old:
             self._steps.run("settle_pending")
-            changes["interaction"] = pa.concat_tables([changes["interaction"], self._table("told_pending")])
+            settled = self._table("told_pending", _TOLD["interaction"])
+            changes["interaction"] = pa.concat_tables([changes["interaction"], settled])
         self._steps.release(_LARGE)
         return Changes(version, changes)
 
     def pairs(self) -> list[Pair]:
         """Return the candidate pairs among what the last fold matched, best first."""
-        rows = self._db.execute(
-            """
-            SELECT DISTINCT ON (cost, candidate.activity_id, i_key)
-                candidate.activity_id, scope_interaction.interaction_id, (cost >> 60)::INTEGER AS tier_order
-            FROM candidate
-            JOIN scope_interaction ON scope_interaction.rowid = candidate.i_no
-            ORDER BY cost, candidate.activity_id, i_key
-            """
-        ).fetchall()
-        return [Pair(activity_id, interaction_id, TIER_NAMES[tier - 1]) for activity_id, interaction_id, tier in rows]
+        crowd = self._meet_crowd(*self._states())
+        ranked = dict.fromkeys(pair[:3] for pair in self._ranked_pairs(crowd))
+        return [Pair(activity_id, f"{i_key:016x}", TIER_NAMES[(cost >> 60) - 1]) for cost, activity_id, i_key in ranked]
 
     def retire(self, through: datetime) -> None:
         """Forget what can no longer change, given that every fact of event time before `through` was folded.
@@ -139,15 +145,23 @@ class Engine:
         """
         self._closed_through = through
         self._db.execute("SET VARIABLE closed_through = $1::TIMESTAMP", [through])
-        self._steps.run("closed")
-        self._find_candidates()
-        open_activities = self._column("SELECT is_open FROM scope_activity ORDER BY rowid")
-        open_interactions = self._column("SELECT is_open FROM scope_interaction ORDER BY rowid")
-        activities, interactions = settle(self._fetch_pairs(), open_activities, open_interactions)
-        self._insert_numbers("settled_activity", "a_no", [n for n, state in enumerate(activities) if state <= TAKEN])
-        self._insert_numbers(
-            "settled_interaction", "i_no", [n for n, state in enumerate(interactions) if state <= TAKEN]
-        )
+        self._show_scope("state")
+        activities, interactions = self._states()
+        crowd = self._find_candidates(activities, interactions)
+        # Open are activities that may still get an interaction, and interactions whose window or question is open.
+        for number in self._column(
+            "SELECT a_no FROM scope_activity WHERE logged_to + getvariable('before') >= getvariable('closed_through')"
+        ):
+            activities[number] = DOUBTFUL
+        for number in self._column(
+            "SELECT i_no FROM scope_interaction "
+            "WHERE window_ends_at >= getvariable('closed_through') OR outcome = 'pending'"
+        ):
+            interactions[number] = DOUBTFUL
+        assign(self._fetch_pairs(crowd), activities, interactions)
+        for name, column, states in (("activity", "a_no", activities), ("interaction", "i_no", interactions)):
+            doubtful = [(number,) for number, state in enumerate(states) if state == DOUBTFUL]
+            self._insert(f"doubtful_{name}", doubtful, columns=f"{column} BIGINT")
         self._steps.run("forget")
         self._steps.release(_LARGE)
 
@@ -164,10 +178,11 @@ class Engine:
             "merge_tolerance": settings.merge_tolerance,
         }
         for name, length in lengths.items():
-            self._db.execute(f"SET VARIABLE {name} = to_microseconds({length // timedelta(microseconds=1)})")
+            self._db.execute(f"SET VARIABLE {name} = to_microseconds({length // _MICROSECOND})")
         for tier in TIER_NAMES:
             self._db.execute(f"SET VARIABLE has_{tier} = {tier in settings.tiers}")
         self._db.execute(f"SET VARIABLE too_short_seconds = {settings.too_short_seconds!r}::DOUBLE")
+        self._db.execute(f"SET VARIABLE crowd_pairs = {CROWD_PAIRS}")
         self._db.execute(f"SET VARIABLE bulk_recipients = {settings.bulk_recipients}")
         self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
         self._db.execute("SET VARIABLE own_domains = $1::VARCHAR[]", [sorted(settings.own_domains)])
@@ -198,6 +213,7 @@ class Engine:
         self._insert("token_row", self._whos_who.token_rows())
         self._insert("representative_row", self._whos_who.representative_rows())
         self._number_groups()
+        self._steps.run("people")
 
     def _number_groups(self) -> None:
         """Show new numbers of teams and functions to the steps."""
@@ -231,6 +247,9 @@ class Engine:
         self._steps.rows["incoming_mail"] = int(pc.any(pc.equal(observations["channel"], "email")).as_py() or False)
         other_keys = observations["other_keys"]
         self._steps.rows["incoming_other_keys"] = len(other_keys) - other_keys.null_count
+        activities = facts.get("activity")
+        if activities is not None and pc.any(pc.equal(activities["kind"], "ticket")).as_py():
+            self._steps.rows["has_ticket"] = 1
 
     # -- customers and activities -------------------------------------------------------------------------------------
 
@@ -239,19 +258,26 @@ class Engine:
         self._steps.run("customers")
 
     def _fold_activities(self, everybody: bool) -> None:
-        """Add activities; leave those that are new or tied to somebody else in `fresh_activity`."""
+        """Add activities; leave those that are new or tied to somebody else in `changed_activity`."""
         self._steps.run("latest_activities")
+        self._steps.rows["restated_activity"] = 0
         if everybody:
-            self._add_stale("SELECT activity_id FROM activity_fact")
+            self._work_out_again("true")
         elif self._steps.rows["changed_contact"] or self._steps.rows["changed_account"]:
-            self._add_stale(
-                "SELECT activity_id FROM activity_fact WHERE kind = 'ticket' "
+            self._work_out_again(
+                "kind = 'ticket' "
                 "OR list_has_any(contact_ids, (SELECT coalesce(list(contact_id), []) FROM changed_contact))"
             )
         self._steps.run("activities")
 
-    def _add_stale(self, query: str) -> None:
-        self._steps.rows["stale_activity"] += self._count(f"INSERT INTO stale_activity {query}")
+    def _work_out_again(self, condition: str) -> None:
+        """Let `changed_activity` hold the activities of a kind too whose facts did not change."""
+        restated = self._count(
+            "INSERT INTO changed_activity BY NAME "
+            f"SELECT * FROM activity_fact ANTI JOIN changed_activity USING (activity_id) WHERE {condition}"
+        )
+        self._steps.rows["restated_activity"] = restated
+        self._steps.rows["changed_activity"] += restated
 
     def _fold_progress(self) -> bool:
         """Note how far the CRM feeds have been read; return whether that is news."""
@@ -337,17 +363,33 @@ class Engine:
 
     def _find_scope(self) -> None:
         """Find every interaction and activity whose match the changed ones may affect."""
+        rows = self._steps.rows
         self._steps.run("nodes")
-        while (self._steps.rows["node_edge"] or self._steps.rows["fresh_node_edge"]) and self._grows(
-            "scope_node", "spread_nodes"
-        ):
+        while (rows["node_edge"] or rows["fresh_node_edge"]) and self._grows("scope_node", "spread_nodes"):
             pass
         self._steps.run("scope")
-        if "inferred" in self.settings.tiers:
-            while self._steps.rows["scope_representative"] and self._grows(
-                "scope_representative", "spread_representatives"
-            ):
+        if "inferred" in self.settings.tiers and self._has_strangers():
+            self._steps.run("scope_representatives")
+            while rows["scope_representative"] and self._grows("scope_representative", "spread_representatives"):
                 pass
+        self._show_scope("draft")
+
+    def _has_strangers(self) -> bool:
+        """Return whether there ever was an interaction whose identifier the CRM does not know."""
+        if self._steps.rows["draft_interaction"] and not self._steps.rows["has_stranger"]:
+            query = "SELECT count(*) FROM draft_interaction WHERE len(customer_ids) = 0"
+            self._steps.rows["has_stranger"] = self._count(query)
+        return bool(self._steps.rows["has_stranger"])
+
+    def _show_scope(self, kind: Literal["draft", "state"]) -> None:
+        """Let the steps see the drafts or the state, with row numbers, as `scope_interaction` and `scope_activity`."""
+        prefix = "draft_" if kind == "draft" else ""
+        for name, number in (("interaction", "i_no"), ("activity", "a_no")):
+            self._steps.rows[f"scope_{name}"] = self._steps.rows[prefix + name]
+            if kind != self._shown:
+                query = f"SELECT rowid AS {number}, * FROM {prefix}{name}"
+                self._db.execute(f"CREATE OR REPLACE TEMP VIEW scope_{name} AS {query}")
+        self._shown = kind
 
     def _grows(self, table: str, step: str) -> bool:
         """Run a step that carries a scope over; return whether it reached anything new."""
@@ -356,23 +398,74 @@ class Engine:
         return self._steps.rows[table] > before
 
     def _match(self) -> None:
-        self._find_candidates()
-        taken: list[tuple[int, int]] = []
-        if self._steps.rows["candidate"]:
-            taken = assign(
-                self._fetch_pairs(), self._steps.rows["scope_activity"], self._steps.rows["scope_interaction"]
-            )
-        self._insert("taken", taken, columns="a_no BIGINT, i_no BIGINT")
-        self._steps.run("assigned")
+        states = self._states()
+        crowd = self._find_candidates(*states)
+        taken = assign(self._fetch_pairs(crowd), *states) if self._steps.rows["candidate"] else []
+        self._insert("assigned", taken, columns="tier BIGINT, a_no BIGINT, i_no BIGINT")
 
-    def _find_candidates(self) -> None:
+    def _states(self) -> tuple[bytearray, bytearray]:
+        """Return a state for each number of an activity and of an interaction in scope: free, all of them."""
+        ((activities, interactions),) = self._db.execute(
+            "SELECT (SELECT max(a_no) FROM scope_activity), (SELECT max(i_no) FROM scope_interaction)"
+        ).fetchall()
+        return bytearray((activities or 0) + 1), bytearray((interactions or 0) + 1)
+
+    def _find_candidates(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
+        """Find the pairs. Of a crowd, `candidate` holds only the best pair of each activity."""
+        rows = self._steps.rows
+        rows["many_pairs"] = int(rows["scope_activity"] * rows["scope_interaction"] > CROWD_PAIRS)
         self._steps.run("candidates")
-        if "inferred" in self.settings.tiers:
+        crowd = self._meet_crowd(activities, interactions)
+        if crowd is not None:
+            best = [(a_no, i_no, cost) for cost, _, _, a_no, i_no in crowd.best_pairs()]
+            self._insert("best_pair", best, columns="a_no BIGINT, i_no BIGINT, cost BIGINT")
+            self._steps.run("best_pairs")
+        if "inferred" in self.settings.tiers and rows["has_stranger"]:
             self._steps.run("infer")
+        return crowd
 
-    def _fetch_pairs(self) -> Iterable[tuple[int, int]]:
-        table = self._db.sql("SELECT a_no, i_no FROM candidate ORDER BY cost, activity_id, i_key").to_arrow_table()
-        return zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True)
+    def _meet_crowd(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
+        """Return the pairs of customers that have too many to write down, if there are such customers."""
+        if not self._steps.rows["crowd"]:
+            return None
+        activities_of_crowd = [
+            Activity(*row, owners=frozenset([*people, *((team,) for team in teams)]))
+            for row, people, teams in self._rows_and_owners("crowd_activity")
+        ]
+        interactions_of_crowd = [
+            Interaction(*row, owners=frozenset(people or ([(team,)] if team else [])))
+            for row, people, team in self._rows_and_owners("crowd_interaction")
+        ]
+        after = {
+            "same_representative": (SAME_REPRESENTATIVE, self.settings.same_representative_after),
+            "other_representative": (OTHER_REPRESENTATIVE, self.settings.other_representative_after),
+        }
+        windows = Windows(
+            before=self.settings.before // _MICROSECOND,
+            after={
+                tier: length // _MICROSECOND for name, (tier, length) in after.items() if name in self.settings.tiers
+            },
+        )
+        return Crowd(activities_of_crowd, interactions_of_crowd, windows, activities, interactions)
+
+    def _rows_and_owners(self, table: str) -> Iterator[tuple[tuple[Any, Any, Any, Any, Any, Any], Any, Any]]:
+        for a, b, c, d, e, f, people, teams in self._db.execute(f"SELECT * FROM {table}").fetchall():
+            yield (a, b, c, d, e, f), people, teams
+
+    def _fetch_pairs(self, crowd: Crowd | None) -> Iterator[tuple[int, int, int]]:
+        """Yield tier, activity and interaction of the pairs, best first."""
+        if crowd is not None:
+            return ((cost >> 60, a_no, i_no) for cost, _, _, a_no, i_no in self._ranked_pairs(crowd))
+        return self._candidates("cost >> 60, a_no, i_no")
+
+    def _ranked_pairs(self, crowd: Crowd | None) -> Iterator[RankedPair]:
+        pairs = self._candidates("cost, activity_id, i_key, a_no, i_no")
+        return heapq.merge(pairs, crowd.pairs()) if crowd is not None else pairs
+
+    def _candidates(self, columns: str) -> Iterator[Any]:
+        """Return columns of all pairs that are written down, best first."""
+        table = self._db.sql(f"SELECT {columns} FROM candidate ORDER BY cost, activity_id, i_key").to_arrow_table()
+        return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
     # -- connection ---------------------------------------------------------------------------------------------------
 
@@ -382,10 +475,10 @@ class Engine:
     def _column(self, query: str) -> list[Any]:
         return [row[0] for row in self._db.execute(query).fetchall()]
 
-    def _table(self, name: str) -> pa.Table:
+    def _table(self, name: str, columns: str = "*") -> pa.Table:
         """Return a table's rows. Empty tables are kept: their columns never change."""
         if self._steps.rows[name] or name not in self._empty:
-            table = self._db.sql(f"SELECT * FROM {name}").to_arrow_table()
+            table = self._db.sql(f"SELECT {columns} FROM {name}").to_arrow_table()
             self._empty[name] = table.slice(0, 0)
             return table
         return self._empty[name]
@@ -402,6 +495,3 @@ class Engine:
             self._db.register("rows", pa.table(columns_of))
             self._db.execute(f"INSERT INTO {table} SELECT * FROM rows")
             self._db.unregister("rows")
-
-    def _insert_numbers(self, table: str, column: str, numbers: Sequence[int]) -> None:
-        self._insert(table, [(number,) for number in numbers], columns=f"{column} BIGINT")

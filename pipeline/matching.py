@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 FREE, TAKEN, DOUBTFUL = 0, 1, 2
 
+# Tier, activity number, interaction number.
+Pair = tuple[int, int, int]
 
-def assign(pairs: Iterable[tuple[int, int]], activity_count: int, interaction_count: int) -> list[tuple[int, int]]:
+
+def assign(pairs: Iterable[Pair], activities: bytearray, interactions: bytearray) -> list[Pair]:
     """Return the pairs that are taken, best first: each activity and each interaction at most once.
 
-    `pairs` are (activity, interaction) numbers in order, best first.
+    `pairs` come best first. `activities` and `interactions` hold a state per number; they are changed while pairs are
+    asked for, so that what yields them can leave out those that change nothing any more. An element that may still get
+    pairs that nobody has seen begins as DOUBTFUL, and whatever it could take becomes doubtful too. What ends as TAKEN
+    or FREE stays so whatever arrives later.
 
-    >>> assign([(0, 1), (0, 0), (1, 1)], 2, 2)
-    [(0, 1)]
+    >>> assign([(2, 0, 1), (2, 0, 0), (3, 1, 1)], bytearray(2), bytearray(2))
+    [(2, 0, 1)]
     """
-    activity_taken = bytearray(activity_count)
-    interaction_taken = bytearray(interaction_count)
     taken = []
     for pair in pairs:
-        activity, interaction = pair
-        if not activity_taken[activity] and not interaction_taken[interaction]:
-            activity_taken[activity] = interaction_taken[interaction] = 1
+        _, activity, interaction = pair
+        ends = activities[activity], interactions[interaction]
+        if ends == (FREE, FREE):
+            activities[activity] = interactions[interaction] = TAKEN
             taken.append(pair)
+        elif TAKEN not in ends:
+            activities[activity] = interactions[interaction] = DOUBTFUL
     return taken
-
-
-def settle(
-    pairs: Iterable[tuple[int, int]], open_activities: Sequence[int], open_interactions: Sequence[int]
-) -> tuple[bytearray, bytearray]:
-    """Return, per activity and per interaction, FREE, TAKEN or DOUBTFUL.
-
-    Open elements may still get pairs that nobody has seen, so whatever they could take is doubtful too. What is
-    TAKEN or FREE stays so whatever arrives later. The arguments mark open elements with a true value.
-    """
-    activities = bytearray(DOUBTFUL if is_open else FREE for is_open in open_activities)
-    interactions = bytearray(DOUBTFUL if is_open else FREE for is_open in open_interactions)
-    for activity, interaction in pairs:
-        a, i = activities[activity], interactions[interaction]
-        if a == TAKEN or i == TAKEN:
-            continue
-        state = TAKEN if a == FREE and i == FREE else DOUBTFUL
-        activities[activity] = interactions[interaction] = state
-    return activities, interactions

@@ -1,47 +1,24 @@
 -- Establishes for each CRM activity its customers, who of ours stands behind it, and whether it is tied to the CRM.
--- Input: stale_activity, activity_fact, contact_fact, account_fact, crm_user, token_row, representative_row.
--- Output: changed_activity (all that are worked out again), fresh_activity (those that live). Key: activity_id.
--- needs: stale_activity
-CREATE OR REPLACE TEMP TABLE changed_activity AS SELECT DISTINCT activity_id FROM stale_activity;
+-- Input: changed_activity, contact_fact, account_fact, person_row, activity. Output: draft_activity (those that live);
+-- known_activity (what was known of them before). Key: activity_id.
+-- needs: contested, restated_activity
+CREATE OR REPLACE TEMP TABLE known_activity AS
+SELECT activity_id, node, tokens, is_tied
+FROM activity
+SEMI JOIN changed_activity USING (activity_id);
 
+-- Tickets, and what is tied to several contacts or accounts.
 -- needs: changed_activity
-CREATE OR REPLACE TEMP TABLE scope_activity_fact AS
-SELECT * FROM activity_fact SEMI JOIN changed_activity USING (activity_id);
-
--- needs: scope_activity_fact
-CREATE OR REPLACE TEMP TABLE activity_person AS
-WITH person AS (
-    SELECT activity_id, logged_from, unnest(list_distinct([owner_id, creator_id])) AS person_id
-    FROM scope_activity_fact
-    WHERE NOT deleted
-),
-matched AS (
-    SELECT person.activity_id, row.representative_id, row.team
-    FROM person
-    JOIN crm_user ON crm_user.user_id = person.person_id
-    JOIN token_row AS row
-        ON row.token = crm_user.email_token
-        AND person.logged_from >= row.valid_from AND person.logged_from < row.valid_to
-    UNION ALL
-    SELECT person.activity_id, row.representative_id, row.team
-    FROM person
-    JOIN representative_row AS row
-        ON row.id = person.person_id
-        AND person.logged_from >= row.valid_from AND person.logged_from < row.valid_to
-)
-SELECT
-    activity_id,
-    coalesce(list_sort(list_distinct(list(representative_id))), []) AS representative_ids,
-    coalesce(list_sort(list_distinct(list(team))), []) AS teams
-FROM matched
-GROUP BY activity_id;
-
--- needs: scope_activity_fact
 CREATE OR REPLACE TEMP TABLE activity_customer AS
-WITH tied AS (
-    SELECT activity_id, unnest(contact_ids) AS contact_id, NULL AS account_id FROM scope_activity_fact WHERE NOT deleted
+WITH several AS (
+    SELECT activity_id, contact_ids, account_ids
+    FROM changed_activity
+    WHERE NOT deleted AND (kind = 'ticket' OR len(contact_ids) > 1 OR len(account_ids) > 1)
+),
+tied AS (
+    SELECT activity_id, unnest(contact_ids) AS contact_id, NULL AS account_id FROM several
     UNION ALL
-    SELECT activity_id, NULL, unnest(account_ids) FROM scope_activity_fact WHERE NOT deleted
+    SELECT activity_id, NULL, unnest(account_ids) FROM several
 )
 SELECT
     tied.activity_id,
@@ -54,20 +31,39 @@ FROM tied
 LEFT JOIN contact_fact AS contact ON contact.contact_id = tied.contact_id AND NOT contact.deleted
 GROUP BY tied.activity_id;
 
--- needs: scope_activity_fact
-CREATE OR REPLACE TEMP TABLE fresh_activity AS
+-- needs: changed_activity
+CREATE OR REPLACE TEMP TABLE draft_activity AS
+WITH found AS (
+    SELECT
+        fact.activity_id, fact.kind, fact.logged_from, fact.logged_to,
+        coalesce(list_distinct(fact.keys), []) AS keys,
+        coalesce(fact.tokens, []) AS tokens,
+        fact.kind <> 'ticket' OR coalesce(customer.is_known, false) AS is_tied,
+        CASE WHEN customer.activity_id IS NOT NULL THEN customer.customer_ids
+            WHEN len(contact_ids) = 0 THEN account_ids
+            WHEN len(account_ids) = 0 THEN [coalesce(contact.account_id, contact_ids[1])]
+            ELSE list_sort(list_distinct([coalesce(contact.account_id, contact_ids[1]), account_ids[1]]))
+        END AS customer_ids,
+        CASE WHEN creator.person_id IS NULL THEN owner.representative_ids
+            WHEN owner.person_id IS NULL THEN creator.representative_ids
+            ELSE list_sort(list_distinct(list_concat(owner.representative_ids, creator.representative_ids)))
+        END AS representative_ids,
+        CASE WHEN creator.person_id IS NULL THEN owner.teams
+            WHEN owner.person_id IS NULL THEN creator.teams
+            ELSE list_sort(list_distinct(list_concat(owner.teams, creator.teams)))
+        END AS teams
+    FROM changed_activity AS fact
+    LEFT JOIN activity_customer AS customer ON customer.activity_id = fact.activity_id
+    LEFT JOIN contact_fact AS contact ON contact.contact_id = fact.contact_ids[1] AND NOT contact.deleted
+    LEFT JOIN person_row AS owner
+        ON owner.person_id = fact.owner_id AND fact.logged_from >= owner.since AND fact.logged_from < owner.until
+    LEFT JOIN person_row AS creator
+        ON creator.person_id = fact.creator_id AND fact.creator_id IS DISTINCT FROM fact.owner_id
+            AND fact.logged_from >= creator.since AND fact.logged_from < creator.until
+    WHERE NOT fact.deleted
+)
 SELECT
-    fact.activity_id, fact.kind, fact.logged_from, fact.logged_to,
-    coalesce(list_distinct(fact.keys), []) AS keys,
-    coalesce(fact.tokens, []) AS tokens,
-    fact.kind <> 'ticket' OR coalesce(customer.is_known, false) AS is_tied,
-    coalesce(customer.customer_ids, []) AS customer_ids,
-    coalesce(person.representative_ids, []) AS representative_ids,
-    coalesce(person.teams, []) AS teams,
-    coalesce(customer.customer_ids[1], 'activity ' || fact.activity_id) AS node,
-    false AS has_pair,
-    NULL::VARCHAR AS status, NULL::VARCHAR AS tier, NULL::VARCHAR AS interaction_id
-FROM scope_activity_fact AS fact
-LEFT JOIN activity_customer AS customer ON customer.activity_id = fact.activity_id
-LEFT JOIN activity_person AS person ON person.activity_id = fact.activity_id
-WHERE NOT fact.deleted;
+    * REPLACE (coalesce(representative_ids, []) AS representative_ids, coalesce(teams, []) AS teams),
+    coalesce(customer_ids[1], 'activity ' || activity_id) AS node,
+    false AS has_pair
+FROM found;

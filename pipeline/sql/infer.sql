@@ -4,14 +4,15 @@
 -- needs: scope_activity
 INSERT INTO candidate (a_no, i_no, activity_id, i_key, cost)
 WITH stranger AS (
-    SELECT rowid AS i_no, interaction_id, channel, started_at, ended_at, unnest(participants) AS representative_id
+    SELECT i_no, interaction_id, channel, started_at, ended_at, unnest(participants) AS representative_id
     FROM scope_interaction
     WHERE len(customer_ids) = 0
 ),
 unexplained AS (
-    SELECT rowid AS a_no, activity_id, kind, logged_from, logged_to, unnest(representative_ids) AS representative_id
+    SELECT a_no, activity_id, kind, logged_from, logged_to, unnest(representative_ids) AS representative_id
     FROM scope_activity
-    WHERE is_tied AND rowid NOT IN (SELECT a_no FROM candidate)
+    ANTI JOIN candidate USING (a_no)
+    WHERE is_tied
 ),
 longest AS (
     SELECT

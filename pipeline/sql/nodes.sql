@@ -1,5 +1,5 @@
 -- Establishes whose matches the changed interactions and activities may affect: nodes, see node_edge.
--- Input: draft_interaction, gone_interaction, changed_activity, fresh_activity, scope_leg, scope_copy, mate. Output:
+-- Input: draft_interaction, gone_interaction, changed_activity, draft_activity, scope_leg, scope_copy, mate. Output:
 -- changed_interaction, activity_key, exact_pair, fresh_node_edge, scope_node.
 -- needs: draft_interaction, gone_interaction
 CREATE OR REPLACE TEMP TABLE changed_interaction AS
@@ -7,28 +7,37 @@ SELECT interaction_id FROM draft_interaction
 UNION ALL
 SELECT interaction_id FROM gone_interaction;
 
--- needs: changed_interaction, changed_activity
+-- needs: draft_interaction, draft_activity
 CREATE OR REPLACE TEMP TABLE scope_node AS
-WITH ticket_token AS (
-    SELECT unnest(tokens) AS token FROM fresh_activity WHERE NOT is_tied
-    UNION ALL
-    SELECT unnest(tokens) FROM activity SEMI JOIN changed_activity USING (activity_id) WHERE NOT is_tied
-)
 SELECT node FROM draft_interaction
 UNION
-SELECT node FROM interaction SEMI JOIN changed_interaction USING (interaction_id)
-UNION
-SELECT node FROM fresh_activity
-UNION
-SELECT node FROM activity SEMI JOIN changed_activity USING (activity_id)
-UNION
-SELECT node FROM interaction WHERE token IN (SELECT token FROM ticket_token);
+SELECT node FROM draft_activity;
+
+-- needs: touched_evidence, stale_interaction
+INSERT INTO scope_node
+SELECT DISTINCT node FROM interaction SEMI JOIN changed_interaction USING (interaction_id) ANTI JOIN scope_node USING (node);
+
+-- needs: known_activity
+INSERT INTO scope_node
+SELECT DISTINCT node FROM known_activity ANTI JOIN scope_node USING (node);
+
+-- needs: has_ticket
+INSERT INTO scope_node
+WITH ticket_token AS (
+    SELECT unnest(tokens) AS token FROM draft_activity WHERE NOT is_tied
+    UNION ALL
+    SELECT unnest(tokens) FROM known_activity WHERE NOT is_tied
+)
+SELECT DISTINCT node
+FROM interaction
+SEMI JOIN ticket_token USING (token)
+ANTI JOIN scope_node USING (node);
 
 -- needs: changed_activity
 DELETE FROM activity_key WHERE activity_id IN (SELECT activity_id FROM changed_activity);
 
--- needs: fresh_activity
-INSERT INTO activity_key SELECT unnest(keys), activity_id FROM fresh_activity;
+-- needs: draft_activity
+INSERT INTO activity_key SELECT unnest(keys), activity_id FROM draft_activity;
 
 -- needs: touched_evidence, changed_activity
 DELETE FROM exact_pair
@@ -80,8 +89,18 @@ WHERE conversation.exclusion IS NULL;
 -- needs: fresh_pair
 INSERT INTO exact_pair SELECT * FROM fresh_pair ANTI JOIN exact_pair USING (evidence_id, activity_id);
 
--- needs: fresh_pair, draft_interaction, fresh_activity
+-- needs: draft_interaction, draft_activity
 CREATE OR REPLACE TEMP TABLE fresh_node_edge AS
+SELECT customer_ids[1] AS a, unnest(customer_ids[2:]) AS b, interaction_id, NULL::VARCHAR AS activity_id
+FROM draft_interaction
+WHERE len(customer_ids) > 1
+UNION ALL
+SELECT customer_ids[1], unnest(customer_ids[2:]), NULL, activity_id
+FROM draft_activity
+WHERE len(customer_ids) > 1;
+
+-- needs: fresh_pair, exact_pair
+INSERT INTO fresh_node_edge
 WITH pair AS (
     SELECT * FROM fresh_pair
     UNION
@@ -93,18 +112,10 @@ present_interaction AS (
     SELECT interaction_id, evidence_id, node FROM interaction ANTI JOIN changed_interaction USING (interaction_id)
 ),
 present_activity AS (
-    SELECT activity_id, node FROM fresh_activity
+    SELECT activity_id, node FROM draft_activity
     UNION ALL
     SELECT activity_id, node FROM activity ANTI JOIN changed_activity USING (activity_id)
 )
-SELECT customer_ids[1] AS a, unnest(customer_ids[2:]) AS b, interaction_id, NULL AS activity_id
-FROM draft_interaction
-WHERE len(customer_ids) > 1
-UNION ALL
-SELECT customer_ids[1], unnest(customer_ids[2:]), NULL, activity_id
-FROM fresh_activity
-WHERE len(customer_ids) > 1
-UNION ALL
 SELECT i.node, a.node, i.interaction_id, a.activity_id
 FROM pair
 JOIN present_interaction AS i ON i.evidence_id = pair.evidence_id

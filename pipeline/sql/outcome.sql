@@ -1,7 +1,7 @@
 -- Establishes what became of each interaction and of each activity.
--- Input: scope_interaction, scope_activity, assigned (a_no, i_no, tier), candidate, activity (untied tickets).
--- Output: judged_interaction, judged_activity. Keys: interaction_id, activity_id.
--- needs: scope_interaction
+-- Input: scope_interaction, scope_activity, assigned (tier, a_no, i_no), candidate, activity (untied tickets).
+-- Output: judged_interaction, judged_activity. Keys: i_no, a_no.
+-- needs: has_ticket
 CREATE OR REPLACE TEMP TABLE silo AS
 WITH ticket AS (
     SELECT activity_id, logged_from, logged_to, tokens FROM activity
@@ -11,8 +11,9 @@ WITH ticket AS (
     SELECT activity_id, logged_from, logged_to, tokens FROM scope_activity WHERE NOT is_tied
 ),
 untraced AS (
-    SELECT rowid AS i_no, token, evidence_id, started_at, ended_at FROM scope_interaction
-    WHERE rowid NOT IN (SELECT i_no FROM assigned)
+    SELECT i_no, token, evidence_id, started_at, ended_at
+    FROM scope_interaction
+    ANTI JOIN assigned USING (i_no)
 ),
 evidence AS (
     SELECT i.i_no, t.activity_id, t.logged_from, t.logged_to, i.ended_at
@@ -36,22 +37,19 @@ SELECT
 FROM evidence
 GROUP BY i_no;
 
--- needs: scope_interaction
+-- needs: draft_interaction
 CREATE OR REPLACE TEMP TABLE judged_interaction AS
-WITH found AS (
-    SELECT assigned.i_no, assigned.tier, scope_activity.activity_id, scope_activity.logged_from
-    FROM assigned
-    JOIN scope_activity ON scope_activity.rowid = assigned.a_no
-),
-ended AS (
+WITH ended AS (
     SELECT
-        i.* EXCLUDE (tier),
-        found.tier, found.activity_id, silo.ticket_id,
-        (epoch_us(found.logged_from) - epoch_us(i.ended_at)) / 1e6 AS trace_delay_seconds,
+        i.i_no, i.interaction_id, i.token, i.customer_ids,
+        ['exact', 'same_representative', 'other_representative', 'inferred'][assigned.tier] AS tier,
+        a.activity_id, silo.ticket_id,
+        (epoch_us(a.logged_from) - epoch_us(i.ended_at)) / 1e6 AS trace_delay_seconds,
         i.ended_at + getvariable('window_after') AS window_ends_at
     FROM scope_interaction AS i
-    LEFT JOIN found ON found.i_no = i.rowid
-    LEFT JOIN silo ON silo.i_no = i.rowid
+    LEFT JOIN assigned ON assigned.i_no = i.i_no
+    LEFT JOIN scope_activity AS a ON a.a_no = assigned.a_no
+    LEFT JOIN silo ON silo.i_no = i.i_no
 ),
 decided AS (
     SELECT
@@ -65,47 +63,38 @@ decided AS (
     FROM ended
 )
 SELECT
-    interaction_id, evidence_id, getvariable('company_id') AS company_id, channel, line, direction,
-    started_at, ended_at, talk_seconds, representative_id, participants, team, function, sources,
-    token, domain, customer_ids, contact_id, segment, outcome,
+    i_no, interaction_id, outcome,
     CASE WHEN outcome <> 'bypassed' THEN NULL
         WHEN token IS NULL THEN 'withheld'
         WHEN len(customer_ids) = 0 THEN 'unknown_customer'
         ELSE 'not_logged' END AS reason,
-    tier, activity_id, ticket_id, trace_delay_seconds, window_ends_at, party_count, node
+    tier, activity_id, ticket_id, trace_delay_seconds, window_ends_at
 FROM decided;
 
--- needs: scope_activity
+-- needs: draft_activity
 CREATE OR REPLACE TEMP TABLE judged_activity AS
 WITH explained AS (
     -- The interaction that an activity was logged for: its trace, or the best pair that another record won.
-    SELECT a_no, arg_min(i_no, (cost::HUGEINT << 64) + i_key::HUGEINT) AS i_no,
-        min(cost) >> 60 AS tier_order
-    FROM candidate
-    GROUP BY a_no
-),
-standing AS (
+    SELECT a_no, tier, i_no, true AS is_trace FROM assigned
+    UNION ALL
     SELECT
-        a.* EXCLUDE (has_pair, status, tier, interaction_id),
-        coalesce(explained.tier_order < 4, false) AS has_pair,
-        CASE
-            WHEN NOT a.is_tied THEN 'siloed'
-            WHEN assigned.i_no IS NOT NULL THEN 'trace'
-            WHEN coalesce(explained.tier_order < 4, false) THEN 'redundant'
-            ELSE 'unexplained'
-        END AS status,
-        CASE WHEN assigned.i_no IS NOT NULL THEN assigned.tier
-            WHEN explained.tier_order < 4 THEN ['exact', 'same_representative', 'other_representative'][explained.tier_order]
-        END AS tier,
-        CASE WHEN assigned.i_no IS NOT NULL THEN assigned.i_no
-            WHEN explained.tier_order < 4 THEN explained.i_no END AS i_no
-    FROM scope_activity AS a
-    LEFT JOIN assigned ON assigned.a_no = a.rowid
-    LEFT JOIN explained ON explained.a_no = a.rowid
+        a_no, min(cost) >> 60 AS tier, arg_min(i_no, (cost::HUGEINT << 64) + i_key::HUGEINT), false
+    FROM candidate
+    ANTI JOIN assigned USING (a_no)
+    GROUP BY a_no
+    HAVING min(cost) >> 60 < 4
 )
 SELECT
-    standing.activity_id, kind, logged_from, logged_to, standing.keys, tokens, is_tied,
-    standing.customer_ids, representative_ids, teams, standing.node, has_pair, status, standing.tier,
+    a.a_no, a.activity_id,
+    coalesce(explained.tier < 4, false) AS has_pair,
+    CASE
+        WHEN NOT a.is_tied THEN 'siloed'
+        WHEN explained.a_no IS NULL THEN 'unexplained'
+        WHEN explained.is_trace THEN 'trace'
+        ELSE 'redundant'
+    END AS status,
+    ['exact', 'same_representative', 'other_representative', 'inferred'][explained.tier] AS tier,
     i.interaction_id
-FROM standing
-LEFT JOIN scope_interaction AS i ON i.rowid = standing.i_no;
+FROM scope_activity AS a
+LEFT JOIN explained ON explained.a_no = a.a_no
+LEFT JOIN scope_interaction AS i ON i.i_no = explained.i_no;

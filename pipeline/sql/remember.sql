@@ -1,19 +1,23 @@
 -- Keeps what was said, so that the next fold can tell the difference.
--- needs: judged_interaction, gone_interaction
+-- needs: old_interaction
 DELETE FROM interaction
-WHERE interaction_id IN (SELECT interaction_id FROM judged_interaction)
-    OR interaction_id IN (SELECT interaction_id FROM gone_interaction);
+WHERE rowid IN (
+    SELECT said_row FROM said_interaction
+    UNION ALL
+    SELECT said_row FROM old_interaction SEMI JOIN gone_interaction USING (interaction_id)
+);
 
--- needs: judged_interaction
-INSERT INTO interaction BY NAME SELECT * FROM judged_interaction;
+-- needs: told_interaction
+INSERT INTO interaction BY NAME SELECT * EXCLUDE (said_before) FROM told_interaction;
 
--- needs: judged_activity, changed_activity
-DELETE FROM activity
-WHERE activity_id IN (SELECT activity_id FROM judged_activity)
-    OR activity_id IN (SELECT activity_id FROM changed_activity);
+-- needs: old_activity
+DELETE FROM activity WHERE rowid IN (SELECT said_row FROM old_activity);
 
 -- needs: judged_activity
-INSERT INTO activity BY NAME SELECT * FROM judged_activity;
+INSERT INTO activity BY NAME
+SELECT a.* EXCLUDE (a_no, has_pair), judged.has_pair, judged.status, judged.tier, judged.interaction_id
+FROM scope_activity AS a
+JOIN judged_activity AS judged ON judged.a_no = a.a_no;
 
 -- needs: previous_conversation, scope_conversation
 DELETE FROM leg WHERE raw_id IN (SELECT raw_id FROM scope_leg WHERE NOT is_new);

@@ -1,30 +1,32 @@
--- Establishes the interactions and activities to be matched again.
--- Input: scope_node, draft_interaction, fresh_activity. Output: scope_interaction, scope_activity,
--- scope_representative (whose unexplained activities may be inferred traces).
+-- Establishes the interactions and activities to be matched again: to those that changed come those of the same nodes.
+-- Input: scope_node, draft_interaction, changed_interaction, draft_activity, changed_activity. Output:
+-- draft_interaction, draft_activity (grown by those that did not change), old_interaction and old_activity (what the
+-- scope was before; said_row is the row in the state), scope_representative (whose unexplained activities may be
+-- inferred traces). scope_interaction and scope_activity show the drafts with the numbers i_no and a_no.
 -- needs: scope_node
-CREATE OR REPLACE TEMP TABLE scope_interaction AS
-SELECT * FROM draft_interaction
-UNION ALL BY NAME
-SELECT * EXCLUDE (company_id, outcome, reason, activity_id, ticket_id, trace_delay_seconds, window_ends_at)
+CREATE OR REPLACE TEMP TABLE old_interaction AS
+SELECT rowid AS said_row, *
 FROM interaction
-SEMI JOIN scope_node USING (node)
+WHERE rowid IN (SELECT interaction.rowid FROM interaction SEMI JOIN scope_node USING (node));
+
+-- needs: old_interaction
+INSERT INTO draft_interaction BY NAME
+SELECT
+    interaction_id, evidence_id, channel, line, direction, started_at, ended_at, talk_seconds, representative_id,
+    participants, team, function, sources, token, domain, party_count, customer_ids, contact_id, segment, node
+FROM old_interaction
 ANTI JOIN changed_interaction USING (interaction_id);
 
 -- needs: scope_node
-CREATE OR REPLACE TEMP TABLE scope_activity AS
-SELECT * FROM fresh_activity
-UNION ALL BY NAME
-SELECT * FROM activity SEMI JOIN scope_node USING (node) ANTI JOIN changed_activity USING (activity_id);
+CREATE OR REPLACE TEMP TABLE old_activity AS
+SELECT rowid AS said_row, *
+FROM activity
+WHERE rowid IN (SELECT activity.rowid FROM activity SEMI JOIN scope_node USING (node));
 
--- needs: scope_interaction, scope_activity, changed_activity, changed_interaction
-CREATE OR REPLACE TEMP TABLE scope_representative AS
-SELECT DISTINCT unnest(people) AS representative_id
-FROM (
-    SELECT representative_ids AS people FROM scope_activity
-    UNION ALL
-    SELECT representative_ids FROM activity SEMI JOIN changed_activity USING (activity_id)
-    UNION ALL
-    SELECT participants FROM scope_interaction WHERE len(customer_ids) = 0
-    UNION ALL
-    SELECT participants FROM interaction SEMI JOIN changed_interaction USING (interaction_id) WHERE len(customer_ids) = 0
-);
+-- needs: old_activity
+INSERT INTO draft_activity BY NAME
+SELECT
+    activity_id, kind, logged_from, logged_to, keys, tokens, is_tied, customer_ids, representative_ids, teams, node,
+    has_pair
+FROM old_activity
+ANTI JOIN changed_activity USING (activity_id);

@@ -1,28 +1,55 @@
 -- Carries the scope over to the strangers' interactions and unexplained activities of the same representatives.
 -- needs: interaction
-INSERT INTO scope_interaction BY NAME
-SELECT * EXCLUDE (company_id, outcome, reason, activity_id, ticket_id, trace_delay_seconds, window_ends_at)
+CREATE OR REPLACE TEMP TABLE further_interaction AS
+SELECT rowid AS said_row, *
 FROM interaction
-ANTI JOIN changed_interaction USING (interaction_id)
-ANTI JOIN scope_interaction USING (interaction_id)
-WHERE len(customer_ids) = 0 AND coalesce(tier, 'inferred') = 'inferred'
-    AND list_has_any(participants, (SELECT coalesce(list(representative_id), []) FROM scope_representative));
+WHERE rowid IN (
+    SELECT interaction.rowid
+    FROM interaction
+    ANTI JOIN old_interaction ON old_interaction.said_row = interaction.rowid
+    WHERE node >= 'interaction ' AND node < 'interaction!'
+        AND len(customer_ids) = 0 AND coalesce(tier, 'inferred') = 'inferred'
+        AND list_has_any(participants, (SELECT coalesce(list(representative_id), []) FROM scope_representative))
+);
 
 -- needs: activity
-INSERT INTO scope_activity BY NAME
-SELECT *
+CREATE OR REPLACE TEMP TABLE further_activity AS
+SELECT rowid AS said_row, *
 FROM activity
-ANTI JOIN changed_activity USING (activity_id)
-ANTI JOIN scope_activity USING (activity_id)
-WHERE NOT has_pair AND is_tied
-    AND list_has_any(representative_ids, (SELECT coalesce(list(representative_id), []) FROM scope_representative));
+WHERE rowid IN (
+    SELECT activity.rowid
+    FROM activity
+    ANTI JOIN old_activity ON old_activity.said_row = activity.rowid
+    WHERE NOT has_pair AND is_tied
+        AND list_has_any(representative_ids, (SELECT coalesce(list(representative_id), []) FROM scope_representative))
+);
 
--- needs: scope_activity, scope_interaction
+-- needs: further_interaction
+INSERT INTO old_interaction SELECT * FROM further_interaction;
+
+-- needs: further_interaction
+INSERT INTO draft_interaction BY NAME
+SELECT
+    interaction_id, evidence_id, channel, line, direction, started_at, ended_at, talk_seconds, representative_id,
+    participants, team, function, sources, token, domain, party_count, customer_ids, contact_id, segment, node
+FROM further_interaction;
+
+-- needs: further_activity
+INSERT INTO old_activity SELECT * FROM further_activity;
+
+-- needs: further_activity
+INSERT INTO draft_activity BY NAME
+SELECT
+    activity_id, kind, logged_from, logged_to, keys, tokens, is_tied, customer_ids, representative_ids, teams, node,
+    has_pair
+FROM further_activity;
+
+-- needs: further_interaction, further_activity
 INSERT INTO scope_representative
 SELECT DISTINCT representative_id
 FROM (
-    SELECT unnest(representative_ids) AS representative_id FROM scope_activity WHERE NOT has_pair
+    SELECT unnest(representative_ids) AS representative_id FROM further_activity
     UNION ALL
-    SELECT unnest(participants) FROM scope_interaction WHERE len(customer_ids) = 0
+    SELECT unnest(participants) FROM further_interaction
 )
 ANTI JOIN scope_representative USING (representative_id);

@@ -65,6 +65,11 @@ CREATE TABLE interaction (
     trace_delay_seconds DOUBLE, window_ends_at TIMESTAMP, party_count INTEGER, node VARCHAR
 );
 
+-- Whom an id that the CRM names as owner or creator stands for; disjoint in time for each person_id.
+CREATE TABLE person_row (
+    person_id VARCHAR, since TIMESTAMP, until TIMESTAMP, representative_ids VARCHAR[], teams VARCHAR[]
+);
+
 -- Latest versions, deleted ones included so that an older version can never come back.
 CREATE TABLE contact_fact (
     raw_id VARCHAR, source VARCHAR, contact_id VARCHAR, account_id VARCHAR, tokens VARCHAR[],

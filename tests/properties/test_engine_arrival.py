@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from pipeline import engine
 from pipeline.engine import Engine
 from pipeline.placebo import shift_activities
 from tests.folding import expected, fold_in_any_order, fold_once, long_worlds_of, many_cases, seeded, small_worlds_of
@@ -27,10 +30,10 @@ def test_any_order_repetition_and_batch_size_give_the_rows_of_one_batch(number: 
 
 def _folded_again(number: int) -> Callable[[World], list[str]]:
     def problems(case: World) -> list[str]:
-        engine, ledger = Engine(case.settings), Ledger()
-        ledger.apply(engine.fold(tables(case.facts), 0))
+        folder, ledger = Engine(case.settings), Ledger()
+        ledger.apply(folder.fold(tables(case.facts), 0))
         some = seeded(number).sample(case.facts, len(case.facts) // 2)
-        again = [engine.fold(tables(case.facts), 1), engine.fold(tables(some), 2), engine.fold({}, 3)]
+        again = [folder.fold(tables(case.facts), 1), folder.fold(tables(some), 2), folder.fold({}, 3)]
         return [
             f"fold {count} after the first: {name} has {table.to_pylist()}"
             for count, changes in enumerate(again, start=1)
@@ -49,10 +52,10 @@ def test_folding_twice_is_folding_once(number: int) -> None:
 def _while_forgetting(number: int) -> Callable[[World], list[str]]:
     def problems(case: World) -> list[str]:
         lateness = timedelta(days=seeded(number).choice((0, 1, 7)))
-        engine, ledger = Engine(case.settings.model_copy(update={"lateness": lateness})), Ledger()
+        forgetful, ledger = Engine(case.settings.model_copy(update={"lateness": lateness})), Ledger()
         for version, (batch, known) in enumerate(stream(number, case.facts, lateness)):
-            ledger.apply(engine.fold(tables(batch), version))
-            engine.retire(known)
+            ledger.apply(forgetful.fold(tables(batch), version))
+            forgetful.retire(known)
         return differences(expected(case), ledger.outcomes())
 
     return problems
@@ -61,6 +64,15 @@ def _while_forgetting(number: int) -> Callable[[World], list[str]]:
 @many_cases
 def test_forgetting_what_is_final_changes_nothing(number: int) -> None:
     check(long_worlds_of(number + 1), _while_forgetting(number))
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_forgetting_what_is_final_changes_nothing_when_every_customer_is_a_crowd(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CROWD_PAIRS", 0)
+
+    check(long_worlds_of(number), _while_forgetting(number))
 
 
 def _placebo(days: int) -> Callable[[World], list[str]]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline import engine
 from tests.folding import PACK_COUNT, PACK_SIZE, expected, fold_once, long_worlds_of, many_cases, small_worlds_of
 from tests.worlds import World, check, differences, pack, small_worlds, switchboard, world
 
@@ -41,3 +42,11 @@ def test_engine_equals_oracle_on_a_busy_switchboard() -> None:
     case = switchboard(random.Random(4), calls=3000, activities=1500)
 
     assert differences(expected(case), fold_once(case))[:20] == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_engine_equals_oracle_when_every_customer_is_a_crowd(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "CROWD_PAIRS", 0)
+
+    check(small_worlds_of(seed), _against_oracle)
+    check(long_worlds_of(seed), _against_oracle)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.matching import DOUBTFUL, FREE, TAKEN, assign, settle
+from pipeline.matching import DOUBTFUL, FREE, TAKEN, assign
 
 Pair = tuple[int, int]
 
@@ -48,13 +48,25 @@ def brute_force(pairs: Sequence[Pair]) -> list[Pair]:
     return taken
 
 
+def states(is_open: Sequence[bool]) -> bytearray:
+    return bytearray(DOUBTFUL if flag else FREE for flag in is_open)
+
+
+def tiered(pairs: Sequence[Pair]) -> list[tuple[int, int, int]]:
+    return [(2, activity, interaction) for activity, interaction in pairs]
+
+
 def test_the_best_pair_is_taken_first_and_each_element_once() -> None:
-    assert assign([(0, 1), (0, 0), (1, 1), (1, 0)], 2, 2) == [(0, 1), (1, 0)]
+    pairs = [(1, 0, 1), (2, 0, 0), (2, 1, 1), (3, 1, 0)]
+
+    assert assign(pairs, bytearray(2), bytearray(2)) == [(1, 0, 1), (3, 1, 0)]
 
 
 def test_without_pairs_nothing_is_taken() -> None:
-    assert assign([], 3, 0) == []
-    assert settle([], [False, True], []) == (bytearray([FREE, DOUBTFUL]), bytearray())
+    activities, interactions = bytearray([FREE, DOUBTFUL]), bytearray()
+
+    assert assign([], activities, interactions) == []
+    assert (activities, interactions) == (bytearray([FREE, DOUBTFUL]), bytearray())
 
 
 @given(worlds())
@@ -62,47 +74,22 @@ def test_without_pairs_nothing_is_taken() -> None:
 def test_the_assignment_is_the_naive_one(world: World) -> None:
     counts = len(world.open_activities), len(world.open_interactions)
 
-    assert assign(world.now, *counts) == brute_force(world.now)
+    taken = assign(tiered(world.now), bytearray(counts[0]), bytearray(counts[1]))
+
+    assert taken == tiered(brute_force(world.now))
 
 
 @given(worlds())
 @settings(max_examples=1_000)
 def test_what_is_taken_or_free_stays_so_whatever_pairs_of_open_elements_come_or_go(world: World) -> None:
-    settled = settle(world.now, world.open_activities, world.open_interactions)
+    settled = states(world.open_activities), states(world.open_interactions)
+    assign(tiered(world.now), *settled)
 
     now, later = brute_force(world.now), brute_force(world.later)
-    for side, states in enumerate(settled):
-        for element, state in enumerate(states):
+    for side, side_states in enumerate(settled):
+        for element, state in enumerate(side_states):
             if state == FREE:
                 assert all(pair[side] != element for pair in later)
             if state == TAKEN:
                 (pair,) = [pair for pair in now if pair[side] == element]
                 assert pair in later
-
-
-@given(worlds())
-@settings(max_examples=300)
-def test_where_nothing_is_open_everything_is_settled(world: World) -> None:
-    closed = [False] * len(world.open_activities), [False] * len(world.open_interactions)
-
-    activities, interactions = settle(world.now, *closed)
-
-    taken = brute_force(world.now)
-    assert [n for n, state in enumerate(activities) if state == TAKEN] == sorted(a for a, _ in taken)
-    assert [n for n, state in enumerate(interactions) if state == TAKEN] == sorted(i for _, i in taken)
-    assert DOUBTFUL not in (*activities, *interactions)
-
-
-def test_what_an_open_element_could_take_is_doubtful() -> None:
-    # Activity 0 is open: it may yet get a better interaction than 0, which activity 1 would then take.
-    activities, interactions = settle([(0, 0), (1, 0)], [True, False], [False])
-
-    assert list(activities) == [DOUBTFUL, DOUBTFUL]
-    assert list(interactions) == [DOUBTFUL]
-
-
-def test_an_open_element_that_comes_too_late_for_a_pair_does_not_shake_it() -> None:
-    activities, interactions = settle([(0, 0), (1, 0)], [False, True], [False])
-
-    assert list(activities) == [TAKEN, DOUBTFUL]
-    assert list(interactions) == [TAKEN]
