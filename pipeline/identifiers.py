@@ -72,6 +72,7 @@ _LABEL: Final = re.compile(r"^[^\d+(]*[^\W\d_][^\d+(]*")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _NOT_DIGIT: Final = re.compile(r"[^0-9]+")
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)+").fullmatch
+_LONGEST_HOST: Final = 253
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PLAIN_ADDRESS: Final = re.compile(r"([a-z0-9_+-][a-z0-9._+-]{0,63})@([a-z0-9][a-z0-9.-]{0,250}[a-z0-9])").fullmatch
 _NUMERIC_HOST: Final = re.compile(r"[0-9.]+").fullmatch
@@ -177,6 +178,8 @@ def registrable_domain(host_or_url: str) -> str | None:
     >>> registrable_domain("https://shop.example.co.uk/cart"), registrable_domain("10.0.0.1")
     ('example.co.uk', None)
     """
+    if len(host_or_url) <= _LONGEST_HOST and _HOST(host_or_url):
+        return _registered_part(host_or_url)
     host = _URL.sub("", host_or_url.strip())
     host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rsplit("@", 1)[-1]
     host = re.sub(r":\d*$", "", host).strip(".").lower()
@@ -197,7 +200,7 @@ def _ascii_host(host: str) -> str | None:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             return None
-    return host if len(host) <= 253 and _HOST(host) else None
+    return host if len(host) <= _LONGEST_HOST and _HOST(host) else None
 
 
 def _is_address(host: str) -> bool:
