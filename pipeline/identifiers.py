@@ -394,22 +394,50 @@ class Identifiers:
     def _read_number(self, number: str) -> _Row:
         if len(number) <= 6 and number[0] != "+":
             return ("extension", None, self._is_emergency(number), number, False)
-        reading = self._interpret(number)
-        if reading is None:
-            digits = number.lstrip("+")
-            if len(digits) < 3:
-                return ("extension", None, False, digits, False)
-            reading = (digits, False, 0)
-        canonical, is_valid, country_code = reading
-        row = self._numbers.get(canonical)
-        if row is None:
-            if self._clear:
-                display = canonical
-            else:
-                display = f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
-            row = ("phone", self._announce("phone", canonical, display), False, display, is_valid)
-            self._numbers.put(canonical, row)
-        return row
+        rests = [number[len(prefix) :] for prefix in self._prefixes if number.startswith(prefix)]
+        for rest in rests:
+            # "0405..." begins with the prefix 0 too, but its rest is no way to dial from here: the trunk digit lacks.
+            if rest.startswith(self._trunk) and (row := self._valid_row(rest)) is not None:
+                return row
+        row = self._valid_row(number)
+        if row is not None:
+            return row
+        if number[0] not in "0+" and len(number) >= 8:
+            rests.append(f"+{number}")  # warehouses drop the plus sign
+        for rest in rests:
+            if (row := self._valid_row(rest)) is not None:
+                return row
+        return self._invalid_row(number)
+
+    def _valid_row(self, number: str) -> _Row | None:
+        """Return the row of a number that is valid as it is written, else None."""
+        library = self._library
+        try:
+            parsed = library.parse(number, self._region)
+            canonical = _e164(parsed)
+            row = self._numbers.get(canonical)
+            if row is not None:
+                return row if row[4] else None
+            is_valid = library.is_valid_number(parsed)
+        except library.NumberParseException:
+            return None
+        except Exception:  # a defect of the young library must not cost a record: the old one decides
+            reading = self._parse_safely(number)
+            if reading is None or not reading[1]:
+                return None
+            return self._numbers.get(reading[0]) or self._new_row(reading[0], reading[2], True)
+        return self._new_row(canonical, parsed.country_code, True) if is_valid else None
+
+    def _invalid_row(self, number: str) -> _Row:
+        """Return the row of a number that no reading makes valid: of what it could be, else of its digits."""
+        reading = self._parse_safely(number)
+        if reading is not None:
+            canonical, is_valid, country_code = reading
+        else:
+            canonical, is_valid, country_code = number.lstrip("+"), False, 0
+            if len(canonical) < 3:
+                return ("extension", None, False, canonical, False)
+        return self._numbers.get(canonical) or self._new_row(canonical, country_code, is_valid)
 
     def _clean(self, raw: str) -> str | _Row:
         """Return [+]digits, or the answer at once for what is no number."""
@@ -448,34 +476,22 @@ class Identifiers:
             plus = ""
         return f"{'+' if plus else ''}{digits[:_MOST_DIGITS]}"
 
-    def _interpret(self, number: str) -> _Number | None:
-        rests: list[str] = []
-        if number.startswith(self._prefixes):
-            rests = [number[len(prefix) :] for prefix in self._prefixes if number.startswith(prefix)]
-        for rest in rests:
-            # "0405..." begins with the prefix 0 too, but its rest is no way to dial from here: the trunk digit lacks.
-            if rest.startswith(self._trunk):
-                inner = self._parse(rest)
-                if inner is not None and inner[1]:
-                    return inner
-        whole = self._parse(number)
-        if whole is not None and whole[1]:
-            return whole
-        if number[0] not in "0+" and len(number) >= 8:
-            rests.append(f"+{number}")  # warehouses drop the plus sign
-        for rest in rests:
-            inner = self._parse(rest)
-            if inner is not None and inner[1]:
-                return inner
-        return whole
-
-    def _parse(self, number: str) -> _Number | None:
+    def _parse_safely(self, number: str) -> _Number | None:
         try:
-            return _parse_with(self._library, number, self._region, self._numbers)
-        except Exception:  # a defect of the young library must not cost a record: the old one decides
+            return _parse_with(self._library, number, self._region)
+        except Exception:
             if self._library is phonenumbers:
                 raise
-            return _parse_with(phonenumbers, number, self._region, self._numbers)
+            return _parse_with(phonenumbers, number, self._region)
+
+    def _new_row(self, canonical: str, country_code: int, is_valid: bool) -> _Row:
+        if self._clear:
+            display = canonical
+        else:
+            display = f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
+        row = ("phone", self._announce("phone", canonical, display), False, display, is_valid)
+        self._numbers.put(canonical, row)
+        return row
 
     def _is_emergency(self, digits: str) -> bool:
         readings = [digits, *(digits[len(p) :] for p in self._prefixes if digits.startswith(p))]
@@ -526,25 +542,22 @@ class Identifiers:
         raise TypeError("Identifiers hold a key and hashes in progress: build one in each process")
 
 
-def _parse_with(library: Any, number: str, region: str, known: _Cache[str, _Row] | None = None) -> _Number | None:
-    """Return the number in E.164 with whether it is valid; None when it cannot be one.
-
-    `known` are rows by canonical form: another spelling of one of them needs not be judged again.
-    """
+def _parse_with(library: Any, number: str, region: str) -> _Number | None:
+    """Return the number in E.164 with whether it is valid; None when it cannot be one."""
     try:
         parsed = library.parse(number, region)
     except library.NumberParseException:
         return None
-    zeros = "0" * (parsed.number_of_leading_zeros or 1) if parsed.italian_leading_zero else ""
-    country_code: int = parsed.country_code
-    canonical = f"+{country_code}{zeros}{parsed.national_number}"
-    row = known.get(canonical) if known is not None else None
-    if row is not None:
-        return canonical, row[4], country_code
     is_valid = library.is_valid_number(parsed)
     if not is_valid and not library.is_possible_number(parsed):
         return None
-    return canonical, is_valid, country_code
+    return _e164(parsed), is_valid, parsed.country_code
+
+
+def _e164(parsed: Any) -> str:
+    if parsed.italian_leading_zero:
+        return f"+{parsed.country_code}{'0' * (parsed.number_of_leading_zeros or 1)}{parsed.national_number}"
+    return f"+{parsed.country_code}{parsed.national_number}"
 
 
 def _hmac_pads(key: bytes) -> tuple[Any, Any]:
