@@ -1,10 +1,11 @@
--- The store's tables, version 1. Analysts read the views of views.sql; these tables may change with a migration.
+-- The store's tables, version 2. Analysts read the views of views.sql; these tables may change with a migration.
 --
 -- Compression is named where DuckDB's own choice is slow to find: zstd for texts that hardly repeat or are null mostly,
--- none for short random ones and for lists of ids. No table has a key or an index: both make DuckDB look at the whole table for each batch.
+-- none for short random ones and for lists of ids. No table has a key or an index: both make DuckDB look at the whole
+-- table for each batch.
 
 CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL);
-INSERT INTO schema_version VALUES (1, 'schema');
+INSERT INTO schema_version VALUES (2, 'schema');
 
 -- Bookkeeping ---------------------------------------------------------------------------------------------------------
 
@@ -60,7 +61,8 @@ CREATE TABLE position (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
 
 -- Facts: the log from which every result can be folded again. Columns as in schemas/facts.py -------------------------
 
-CREATE TABLE observation (
+-- The view observation tells what is left out here.
+CREATE TABLE observation_base (
     file_number INTEGER NOT NULL,
     raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
@@ -74,9 +76,9 @@ CREATE TABLE observation (
     talk_seconds DOUBLE,
     talk_basis TINYINT,
     attempt ENUM ('talk', 'unanswered', 'no_human'),
-    key VARCHAR USING COMPRESSION zstd,
+    key VARCHAR USING COMPRESSION zstd, -- null: source:session_id, or source:event_id; empty: none
     other_keys VARCHAR[],
-    event_id VARCHAR USING COMPRESSION zstd,
+    event_id VARCHAR USING COMPRESSION zstd, -- null: the session_id; empty: none
     session_id VARCHAR USING COMPRESSION zstd,
     from_endpoint VARCHAR,
     from_token VARCHAR USING COMPRESSION uncompressed,
