@@ -105,10 +105,18 @@ class Engine:
         self._set_variables()
         self._read_directory()
 
-    def fold(self, facts: Mapping[str, pa.Table], version: int = 0, *, is_last: bool = False) -> Changes:
+    def fold(
+        self,
+        facts: Mapping[str, pa.Table],
+        version: int = 0,
+        *,
+        closes: datetime | None = None,
+        is_last: bool = False,
+    ) -> Changes:
         """Add facts and return what is said anew. Facts that are already there change nothing.
 
-        With `is_last` the engine does not remember what it said: nothing may be folded afterwards.
+        With `closes` the engine forgets what can no longer change, as `retire` does. With `is_last` it does not
+        remember anything of what it said: nothing may be folded afterwards.
         """
         self._receive(facts)
         late = self._close_late()
@@ -124,11 +132,16 @@ class Engine:
         changes = {name: self._table(f"told_{name}", columns) for name, columns in _TOLD.items()} | {"late": late}
         answers_old = has_progressed and bool(self._steps.rows["interaction"])
         if answers_old or not is_last:
+            if closes is not None:
+                self._close(closes)
             self._steps.run("remember")
         if answers_old:
             self._steps.run("settle_pending")
             settled = self._table("told_pending", _TOLD["interaction"])
             changes["interaction"] = pa.concat_tables([changes["interaction"], settled])
+        if closes is not None:
+            self._steps.empty("closed_evidence", "closed_conversation", "closed_activity")
+            self.retire(closes)
         self._steps.release(_LARGE)
         return Changes(version, changes)
 
@@ -143,18 +156,35 @@ class Engine:
 
         What is pending is never forgotten: a feed that stands still keeps its interactions open.
         """
+        self._set_closed(through)
+        self._show_scope("state")
+        states = self._states()
+        self._leave_in_doubt(self._find_candidates(*states), *states)
+        self._steps.run("keep", "forget")
+        self._steps.release(_LARGE)
+
+    def _close(self, through: datetime) -> None:
+        """Leave in `closed_*` what of this fold need not be remembered."""
+        self._set_closed(through)
+        states = self._states()
+        self._leave_in_doubt(self._meet_crowd(*states), *states)
+        self._steps.run("keep", "close")
+
+    def _set_closed(self, through: datetime) -> None:
         self._closed_through = through
         self._db.execute("SET VARIABLE closed_through = $1::TIMESTAMP", [through])
-        self._show_scope("state")
-        activities, interactions = self._states()
-        crowd = self._find_candidates(activities, interactions)
-        # Open are activities that may still get an interaction, and interactions whose window or question is open.
+
+    def _leave_in_doubt(self, crowd: Crowd | None, activities: bytearray, interactions: bytearray) -> None:
+        """Leave in `doubtful_*` what may still match otherwise, given the pairs of the scope.
+
+        Open are activities that may still get an interaction, and interactions whose window or question is open.
+        """
         for number in self._column(
             "SELECT a_no FROM scope_activity WHERE logged_to + getvariable('before') >= getvariable('closed_through')"
         ):
             activities[number] = DOUBTFUL
         for number in self._column(
-            "SELECT i_no FROM scope_interaction "
+            f"SELECT i_no FROM {'scope_interaction' if self._shown == 'state' else 'judged_interaction'} "
             "WHERE window_ends_at >= getvariable('closed_through') OR outcome = 'pending'"
         ):
             interactions[number] = DOUBTFUL
@@ -162,8 +192,6 @@ class Engine:
         for name, column, states in (("activity", "a_no", activities), ("interaction", "i_no", interactions)):
             doubtful = [(number,) for number, state in enumerate(states) if state == DOUBTFUL]
             self._insert(f"doubtful_{name}", doubtful, columns=f"{column} BIGINT")
-        self._steps.run("forget")
-        self._steps.release(_LARGE)
 
     # -- settings and directory ---------------------------------------------------------------------------------------
 

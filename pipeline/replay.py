@@ -47,9 +47,7 @@ def fold_all(
     """
     windows = log.fold_windows(rows)
     for number, window in enumerate(windows, start=1):
-        changes = engine.fold(log.fold_facts(window), number, is_last=window.hi is None)
+        changes = engine.fold(log.fold_facts(window), number, closes=window.hi, is_last=window.hi is None)
         log.apply(changes, number, fresh=True)
         if folded is not None:
             folded(number, len(windows))
-        if window.hi is not None:
-            engine.retire(window.hi)

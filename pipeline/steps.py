@@ -75,6 +75,12 @@ class Steps:
             for statement in statements(step):
                 self._run(statement)
 
+    def empty(self, *names: str) -> None:
+        """Take all rows out of tables."""
+        for name in names:
+            self._execute(f"TRUNCATE {name}")
+            self.rows[name] = 0
+
     def release(self, minimum_rows: int) -> None:
         """Empty the tables that steps made with at least so many rows; their memory is free again."""
         for name in self._made:
@@ -88,7 +94,7 @@ class Steps:
             name = statement.makes
             if is_idle and name in self._made:
                 if self.rows[name]:
-                    self._execute(f"TRUNCATE {name}")
+                    self.empty(name)
             else:
                 self.rows[name] = self._execute(statement.text)
                 if statement.is_temporary:

@@ -108,3 +108,8 @@ CREATE TABLE node_edge (a VARCHAR, b VARCHAR, interaction_id VARCHAR, activity_i
 
 -- Facts of this fold that came after their time was closed.
 CREATE TABLE late_fact (raw_id VARCHAR, activity_id VARCHAR);
+
+-- What of a fold is closed when it ends, see close.sql; empty at any other time.
+CREATE TEMP TABLE closed_evidence (evidence_id VARCHAR);
+CREATE TEMP TABLE closed_conversation (conversation_id VARCHAR);
+CREATE TEMP TABLE closed_activity (a_no BIGINT);

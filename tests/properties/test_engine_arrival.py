@@ -51,11 +51,15 @@ def test_folding_twice_is_folding_once(number: int) -> None:
 
 def _while_forgetting(number: int) -> Callable[[World], list[str]]:
     def problems(case: World) -> list[str]:
-        lateness = timedelta(days=seeded(number).choice((0, 1, 7)))
+        chance = seeded(number)
+        lateness = timedelta(days=chance.choice((0, 1, 7)))
         forgetful, ledger = Engine(case.settings.model_copy(update={"lateness": lateness})), Ledger()
         for version, (batch, known) in enumerate(stream(number, case.facts, lateness)):
-            ledger.apply(forgetful.fold(tables(batch), version))
-            forgetful.retire(known)
+            if chance.random() < 0.6:
+                ledger.apply(forgetful.fold(tables(batch), version, closes=known))
+            else:
+                ledger.apply(forgetful.fold(tables(batch), version))
+                forgetful.retire(known)
         return differences(expected(case), ledger.outcomes())
 
     return problems
