@@ -99,7 +99,7 @@ WITH foreign_id AS (
     SELECT raw_id, source FROM observation
     SEMI JOIN (SELECT file_number FROM source_file WHERE has_own_ids) AS own USING (file_number)
 ),
-place AS (SELECT DISTINCT source, source || ':' AS prefix FROM source_file)
+place AS (SELECT DISTINCT source, source || ':' AS prefix FROM source_file WHERE carries_raw_events)
 SELECT coalesce(foreign_id.source, place.source) AS source, disposition, said.reason, count(*) AS raw_count
 FROM current_disposition AS said
 LEFT JOIN place ON starts_with(said.raw_id, place.prefix)

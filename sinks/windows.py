@@ -16,6 +16,8 @@ _HOUR = 3_600_000_000
 _SECOND = 1_000_000
 # Who is who and who owns what must be known before the first interaction.
 _WHOLE = ("directory_entry", "contact", "account", "crm_user", "feed_progress")
+# Columns of observations that whole stores do without; nulls cost as much to read as numbers.
+_RARE = ("other_keys", "from_domain", "to_domain", "via_endpoint", "parties")
 
 
 @dataclass(frozen=True)
@@ -140,4 +142,18 @@ def _within(column: str, window: Window) -> str:
 def _read(connection: duckdb.DuckDBPyConnection, kind: str, tail: str) -> pa.Table:
     # Enumerations come as Arrow dictionaries; Arrow turns them into texts at a fraction of what SQL needs for it.
     schema = SCHEMAS[kind]
-    return connection.sql(f"SELECT {', '.join(schema.names)} {tail}").to_arrow_table().cast(schema)
+    unheld = _unheld(connection) if kind == "observation" else []
+    columns = [name for name in schema.names if name not in unheld]
+    table = connection.sql(f"SELECT {', '.join(columns)} {tail}").to_arrow_table()
+    for name in unheld:
+        table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
+    return table.select(schema.names).cast(schema)
+
+
+def _unheld(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return columns that no observation has a value in. To ask is cheap: the store knows it of whole row groups."""
+    return [
+        name
+        for name in _RARE
+        if not connection.execute(f"SELECT 1 FROM observation WHERE {name} IS NOT NULL LIMIT 1").fetchall()
+    ]

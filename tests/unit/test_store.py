@@ -215,7 +215,7 @@ def test_what_goes_wrong_while_writing_is_raised_although_the_reader_has_gone_on
     with Store.create(path) as store:
         store.begin_file(*PBX, "canonical", 10)
         store.add(Batch({"observation": odd}, odd.num_rows), *PBX)
-        with pytest.raises(ConfigurationError, match="unknown line 'smoke' in observation;"):
+        with pytest.raises(ConfigurationError, match="unknown line 'smoke' in observation;"):  # noqa: PT012
             store.add(Batch({"observation": good}, good.num_rows), *PBX)
             store.fold_windows(10)
 
