@@ -306,7 +306,11 @@ class Identifiers:
         others = _table(left, self._phones.get_all(left.to_pylist(), self._read_phone))
         count = len(distinct)
         columns = [distinct]
-        for name, column in (("kind", pa.repeat("phone", count)), ("token", tokens), ("is_emergency", pa.repeat(False, count))):
+        for name, column in (
+            ("kind", pa.repeat("phone", count)),
+            ("token", tokens),
+            ("is_emergency", pa.repeat(False, count)),
+        ):
             columns.append(pc.replace_with_mask(column, is_left, others.column(name).combine_chunks()))
         return pa.Table.from_arrays(columns, schema=PHONE_TABLE)
 
@@ -432,6 +436,7 @@ class Identifiers:
         digits = raw[1:] if raw[:1] == "+" else raw
         if digits.isdigit() and digits.isascii() and len(digits) <= _MOST_DIGITS:
             return self._read_number(raw)
+        cleaned: str | _Row
         if _GROUPED(raw) and "   " not in raw:
             digits = raw.translate(_NO_MARKS)
             cleaned = digits[1:] if digits.startswith("+0") else digits
