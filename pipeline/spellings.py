@@ -50,7 +50,7 @@ class HomeRules:
         return pc.replace_substring_regex(international, rf"^\+{self.calling_code}([1-9])", r"0\1")
 
     def may_be_valid(self, forms: pa.Array) -> pa.Array:
-        """Return false for common forms that no region of the calling code can have, with the trunk digit or without."""
+        """Return false for common forms that no region of the calling code has, with the trunk digit or without."""
         is_home = pc.starts_with(forms, "0")
         return pc.or_(pc.invert(is_home), pc.match_substring_regex(forms, f"^0?(?:{self.general_pattern})$"))
 
@@ -77,5 +77,6 @@ def home_rules(region: str) -> HomeRules | None:
     if not is_simple:
         return None
     regions = phonenumbers.region_codes_for_country_code(calling_code)
-    plans = [phonenumbers.PhoneMetadata.metadata_for_region(name).general_desc for name in regions]
-    return HomeRules(calling_code, "|".join(plan.national_number_pattern for plan in plans))
+    plans = [phonenumbers.PhoneMetadata.metadata_for_region(name) for name in regions]
+    patterns = [plan.general_desc.national_number_pattern for plan in plans if plan and plan.general_desc]
+    return HomeRules(calling_code, "|".join(pattern for pattern in patterns if pattern))

@@ -196,7 +196,7 @@ class _Reader:
             yield from self._stretches(second, second_line, is_last)
 
     def _at_once(self, data: bytes, first_line: int) -> tuple[Columns, pa.Array] | None:
-        """Return the columns, and the texts, of a stretch in which every line is one record of one layout, else None."""
+        """Return the columns and texts of a stretch in which every line is one record of one layout, else None."""
         lines = _lines(data)
         first = lines[0].as_py()
         for layout in self._likely_layouts(first):

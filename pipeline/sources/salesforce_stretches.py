@@ -170,9 +170,10 @@ class StretchReader:
     def _emails(self, columns: Columns, field: str, is_asked: pa.Array) -> pa.Array:
         texts, places = columns.texts(field)
         places = pc.if_else(is_asked, places, pa.scalar(None, pa.int32()))
-        wanted = set(pc.unique(places).to_pylist())
-        email = self._tokens.email
-        tokens = [email(text).token if text and place in wanted else None for place, text in enumerate(texts)]
+        wanted = pc.drop_null(pc.unique(places)).to_pylist()
+        tokens: list[str | None] = [None] * len(texts)
+        for place, token in zip(wanted, self._tokens.email_tokens([texts[place] for place in wanted]), strict=True):
+            tokens[place] = token
         return pa.array(tokens, TEXT).take(places)
 
     # What was logged

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline import identifiers as module
 from pipeline.errors import ConfigurationError
 from pipeline.identifiers import PHONE_TABLE, Identifiers, registrable_domain
+from pipeline.spellings import home_rules
 from schemas.facts import IDENTIFIER
 
 KEY = b"a key of the tests, thirty bytes"
@@ -372,6 +373,89 @@ def generated_numbers(count: int) -> list[str]:
         form = chance.choice(["+{cc}{n}", "00{cc}{n}", "0{n}", "{n}", "{cc}{n}", "00{n}"])
         numbers.append(form.format(cc=example.country_code, n=digits))
     return numbers
+
+
+ODD_SPELLINGS = [
+    "", "  ", "-", "+", "()", "   ", "+0405551234", "+ 358 40 1234567", "040  555 1234", "040   555 1234", "112",
+    "0112", "anonymous", "s", "*72", "#31#", "04055512XX", "040/555 1234", "Ext.100", "040 555 1234 ext. 12",
+    "\u00b2\u00b3\u00b9", "1" * 20, "1" * 21, "1" * 32, "1" * 33, "0" * 12, "0" * 31,
+    "+" + "1" * 32, "+" + "1" * 33, "+0" + "1" * 30, "+00",
+    "00", "000", "+1", "+12", "0-0", "(0)", "1-2", "+ 0 4", "+358 (0)40 555 1234", "tel:+358-40-5551234",
+    "sip:0405551234@pbx", "040.555.1234", "\n0405551234", "040555\u00a01234", "-040-", " 0405551234 ",
+    "(+358)405551234", "0405551234+", "+++358405551234", "040 555 1234\n", "990358405551234", "00358 0405551234",
+]  # fmt: skip
+
+
+def spelled(numbers: list[str]) -> list[str]:
+    """Return numbers as people write them: with marks, prefixes, a digit too many, a letter."""
+    chance = random.Random(21)
+    found = [*numbers]
+    for number in numbers:
+        place = chance.randint(1, len(number))
+        mark = chance.choice([" ", "-", "  ", "   ", ".", "(", ") ", "/", ", ", "x", "*", "\u2009"])
+        form = chance.choice(["{0}{m}{1}", "0{0}{1}", "9{0}{1}", "00{0}{1}", "{0}{1}7", "+{0}{1}", " {0}{m}{1} "])
+        found.append(form.format(number[:place], number[place:], m=mark))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("region", "prefixes"),
+    [
+        ("FI", ()), ("FI", ("0",)), ("FI", ("0", "9", "00")), ("SE", ("9",)), ("DE", ("0",)), ("FR", ()),
+        ("US", ("9",)), ("IT", ("0",)), ("RU", ("9",)), ("GB", ("0",)), ("AX", ("0",)),
+        ("DK", ("0",)), ("NL", ("00",)), ("ZA", ("0",)),
+    ],
+)  # fmt: skip
+def test_many_numbers_at_once_are_read_as_each_by_itself(region: str, prefixes: tuple[str, ...]) -> None:
+    home = [example_digits(region, f"{n:07}"[-4:]) for n in range(0, 10_000, 37)]
+    code = phonenumbers.country_code_for_region(region)
+    forms = ("+{c}{n}", "00{c}{n}", "0{n}", "00{n}", "0+{c}{n}", "000{c}{n}", "{c}{n}", "+{c}0{n}", "0{c}{n}", "{n}")
+    numbers = [form.format(c=code, n=n) for n in home for form in forms]
+    raws = list(dict.fromkeys([*ODD_SPELLINGS, *spelled(numbers), *spelled(generated_numbers(1_000))]))
+    random.Random(3).shuffle(raws)
+    many, single = make(region, prefixes), make(region, prefixes)
+
+    tables = [many.phone_table(pa.array(part)) for part in (raws[:2_000], raws[1_000:], raws[:10], raws)]
+
+    said = {raw: single.phone(raw) for raw in raws}
+    for row in pa.concat_tables(tables).to_pylist():
+        alone = said[row["raw"]]
+        assert (row["kind"], row["token"], row["is_emergency"]) == (alone.kind, alone.token, alone.is_emergency), row
+    assert sorted(many.drain().to_pylist(), key=str) == sorted(single.drain().to_pylist(), key=str)
+
+
+def example_digits(region: str, tail: str) -> str:
+    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    assert example is not None
+    digits = str(example.national_number)
+    return digits[: -len(tail)] + tail
+
+
+@pytest.mark.parametrize("region", ["FI", "SE", "DE", "FR", "NL", "ZA", "IN", "TR"])
+@pytest.mark.parametrize("library", [rphonenumbers, phonenumbers], ids=["fast", "reference"])
+def test_simple_rules_hold_for_the_parser(region: str, library: Any) -> None:
+    rules = home_rules(region)
+    assert rules is not None
+    for number in {*generated_numbers(300), *(f"0{example_digits(region, f'{n:04}')}" for n in range(0, 10_000, 199))}:
+        form = rules.common_forms(pa.array([number]))[0].as_py()
+        reading = module._parse_with(library, form, region)
+        if reading is not None and reading[1] and reading[0] == rules.canonical_form(form):
+            assert module._parse_with(library, number, region) == reading
+        if not rules.may_be_valid(pa.array([form]))[0].as_py():
+            assert reading is None or not reading[1]
+
+
+def test_many_addresses_at_once_are_read_as_each_by_itself() -> None:
+    addresses = ["maija@example.fi", "MAIJA@EXAMPLE.FI", "", "no address", "maija@gmail.com", "a@-b.fi", "a@b..fi"]
+
+    assert make().email_tokens(addresses) == [make().email(address).token for address in addresses]
+
+
+def test_international_suffixes_are_known_in_ascii() -> None:
+    assert registrable_domain("shop.example.xn--55qx5d.cn") == "example.xn--55qx5d.cn"
+    assert registrable_domain("www.esimerkki.公司.cn") == "esimerkki.xn--55qx5d.cn"
+    assert registrable_domain("a.b.c.kawasaki.jp") == "b.c.kawasaki.jp"
+    assert registrable_domain("x.city.kawasaki.jp") == "city.kawasaki.jp"
 
 
 def read_with(library: Any, number: str) -> tuple[str, bool, int] | None:
