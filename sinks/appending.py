@@ -189,8 +189,9 @@ def _decoded(name: str, column: Column) -> str:
 
 
 def _unknown(table: str, column: Column, value: object) -> ConfigurationError:
+    kind = table.removesuffix("_base").removesuffix("_delta")
     return ConfigurationError(
-        f"unknown {column.name} {str(value)[:40]!r} in {table}; expected one of {', '.join(column.values)}"
+        f"unknown {column.name} {str(value)[:40]!r} in {kind}; expected one of {', '.join(column.values)}"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import ConfigurationError
 from pipeline.sources.registry import Batch
 from sinks.placement import Placement
-from sinks.store import MEMORY_LIMIT, RunRecord, Store
+from sinks.store import BUILD_MEMORY_LIMIT, RunRecord, Store
 
 # Enough to see what is wrong; a file of a million odd records must not fill the memory with the same words.
 WARNING_LIMIT = 1_000
@@ -81,7 +81,7 @@ def build(
     *,
     now: Callable[[], datetime] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
-    memory_limit: str = MEMORY_LIMIT,
+    memory_limit: str = BUILD_MEMORY_LIMIT,
 ) -> RunSummary:
     """Read all inputs into a new store, fold it, and put it in the place of the one at `target`.
 

@@ -9,9 +9,14 @@ import duckdb
 import pyarrow as pa
 
 from schemas.facts import SCHEMAS
+from sinks import observations
 from sinks.connection import quoted
 
-_OF_FILES = ("source_file", "dead_letter", *(kind for kind in SCHEMAS if kind != "identifier"))
+_OF_FILES = (
+    "source_file",
+    "dead_letter",
+    *(observations.TABLE if kind == "observation" else kind for kind in SCHEMAS if kind != "identifier"),
+)
 
 
 def copy_facts(connection: duckdb.DuckDBPyConnection, old: Path, except_files: Collection[tuple[str, str]]) -> int:

@@ -1,10 +1,11 @@
--- The store's tables, version 1. Analysts read the views of views.sql; these tables may change with a migration.
+-- The store's tables, version 2. Analysts read the views of views.sql; these tables may change with a migration.
 --
--- Compression is named where DuckDB's own choice is slow to find: zstd for texts that hardly repeat, none for short
--- random ones. No table has a key or an index: both make DuckDB look at the whole table for each batch.
+-- Compression is named where DuckDB's own choice is slow to find: zstd for texts that hardly repeat or are null mostly,
+-- none for short random ones and for lists of ids. No table has a key or an index: both make DuckDB look at the whole
+-- table for each batch.
 
 CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL);
-INSERT INTO schema_version VALUES (1, 'schema');
+INSERT INTO schema_version VALUES (2, 'schema');
 
 -- Bookkeeping ---------------------------------------------------------------------------------------------------------
 
@@ -60,7 +61,8 @@ CREATE TABLE position (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
 
 -- Facts: the log from which every result can be folded again. Columns as in schemas/facts.py -------------------------
 
-CREATE TABLE observation (
+-- The view observation tells what is left out here.
+CREATE TABLE observation_base (
     file_number INTEGER NOT NULL,
     raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
@@ -74,17 +76,17 @@ CREATE TABLE observation (
     talk_seconds DOUBLE,
     talk_basis TINYINT,
     attempt ENUM ('talk', 'unanswered', 'no_human'),
-    key VARCHAR USING COMPRESSION zstd,
+    key VARCHAR USING COMPRESSION zstd, -- null: source:session_id, or source:event_id; empty: none
     other_keys VARCHAR[],
-    event_id VARCHAR USING COMPRESSION zstd,
+    event_id VARCHAR USING COMPRESSION zstd, -- null: the session_id; empty: none
     session_id VARCHAR USING COMPRESSION zstd,
     from_endpoint VARCHAR,
     from_token VARCHAR USING COMPRESSION uncompressed,
-    from_domain VARCHAR,
+    from_domain VARCHAR USING COMPRESSION zstd,
     to_endpoint VARCHAR,
     to_token VARCHAR USING COMPRESSION uncompressed,
-    to_domain VARCHAR,
-    via_endpoint VARCHAR,
+    to_domain VARCHAR USING COMPRESSION zstd,
+    via_endpoint VARCHAR USING COMPRESSION zstd,
     parties STRUCT (role VARCHAR, token VARCHAR, domain VARCHAR)[],
     automated BOOLEAN,
     bulk BOOLEAN,
@@ -107,10 +109,10 @@ CREATE TABLE directory_entry (
 
 CREATE TABLE contact (
     file_number INTEGER NOT NULL,
-    raw_id VARCHAR,
+    raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
-    contact_id VARCHAR,
-    account_id VARCHAR,
+    contact_id VARCHAR USING COMPRESSION zstd,
+    account_id VARCHAR USING COMPRESSION zstd,
     tokens VARCHAR[],
     updated_at TIMESTAMP,
     deleted BOOLEAN
@@ -118,9 +120,9 @@ CREATE TABLE contact (
 
 CREATE TABLE account (
     file_number INTEGER NOT NULL,
-    raw_id VARCHAR,
+    raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
-    account_id VARCHAR,
+    account_id VARCHAR USING COMPRESSION zstd,
     tokens VARCHAR[],
     domains VARCHAR[],
     segment VARCHAR,
@@ -138,20 +140,20 @@ CREATE TABLE crm_user (
 
 CREATE TABLE activity (
     file_number INTEGER NOT NULL,
-    raw_id VARCHAR,
+    raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
-    activity_id VARCHAR,
+    activity_id VARCHAR USING COMPRESSION zstd,
     kind VARCHAR,
     logged_from TIMESTAMP,
     logged_to TIMESTAMP,
     precision VARCHAR,
     owner_id VARCHAR,
     creator_id VARCHAR,
-    contact_ids VARCHAR[],
+    contact_ids VARCHAR[] USING COMPRESSION uncompressed,
     account_ids VARCHAR[],
     keys VARCHAR[],
     tokens VARCHAR[],
-    direction VARCHAR,
+    direction VARCHAR USING COMPRESSION zstd,
     updated_at TIMESTAMP,
     deleted BOOLEAN
 );
@@ -163,7 +165,7 @@ CREATE TABLE feed_progress (
 );
 
 -- Not tied to files: a token that several files hold is told once.
-CREATE TABLE identifier (token VARCHAR, kind VARCHAR, display VARCHAR);
+CREATE TABLE identifier (token VARCHAR USING COMPRESSION uncompressed, kind VARCHAR, display VARCHAR);
 
 -- Results. What is new goes to *_delta and is merged into *_base when there is much of it; the newest version of a key
 -- counts, in the views and in the merge. *_retracted remembers versions of what is gone, so that older news of it lose.
@@ -194,7 +196,7 @@ CREATE TABLE interaction_base (
     reason ENUM ('not_logged', 'unknown_customer', 'withheld'),
     tier ENUM ('exact', 'same_representative', 'other_representative', 'inferred'),
     activity_id VARCHAR USING COMPRESSION zstd,
-    ticket_id VARCHAR,
+    ticket_id VARCHAR USING COMPRESSION zstd,
     trace_delay_seconds DOUBLE,
     window_ends_at TIMESTAMP,
     version BIGINT
@@ -215,7 +217,7 @@ CREATE TABLE activity_outcome_base (
     status ENUM ('trace', 'redundant', 'unexplained', 'siloed'),
     tier ENUM ('exact', 'same_representative', 'other_representative', 'inferred'),
     interaction_id VARCHAR USING COMPRESSION uncompressed,
-    customer_ids VARCHAR[],
+    customer_ids VARCHAR[] USING COMPRESSION uncompressed,
     representative_ids VARCHAR[],
     version BIGINT
 );

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigurationError
 from pipeline.sources.registry import Batch, DeadLetter
 from schemas.facts import SCHEMAS
-from sinks import catalog, windows
+from sinks import catalog, observations, windows
 from sinks.appending import Appender, BackgroundWriter, with_constants
 from sinks.connection import STORAGE_VERSION, check_file, connect, is_old, quoted
 from sinks.copying import copy_facts
@@ -31,7 +31,10 @@ from sinks.results import RESULTS, Changes, Result, keep_last, merge, news, note
 from sinks.tally import Tally, file_rows
 from sinks.windows import Window
 
+# What DuckDB may keep in memory. It fills it with what it has written, so a build, which needs little of its own, gets
+# less: its peak must not grow with history.
 MEMORY_LIMIT = "1GB"
+BUILD_MEMORY_LIMIT = "256MB"
 # Rows of a delta from which a merge into the base is worth its price.
 MERGE_FROM = 50_000
 
@@ -72,7 +75,7 @@ class Store:
     # -- coming and going ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: Path, *, memory_limit: str = MEMORY_LIMIT) -> Store:
+    def create(cls, path: Path, *, memory_limit: str = BUILD_MEMORY_LIMIT) -> Store:
         """Begin a new store that will lie at `path`; nothing is there before `publish`, and what is there stays.
 
         Raises:
@@ -185,7 +188,10 @@ class Store:
         with explained(self.path):
             for kind, table in batch.facts.items():
                 rows = table.select(SCHEMAS[kind].names)
-                self._put(kind, rows if kind == "identifier" else with_constants(rows, number))
+                if kind == "observation":
+                    self._put(observations.TABLE, with_constants(observations.shortened(rows), number))
+                else:
+                    self._put(kind, rows if kind == "identifier" else with_constants(rows, number))
             if batch.dead_letters:
                 self._put("dead_letter", with_constants(_letters(batch.dead_letters), number))
 
@@ -359,8 +365,10 @@ class Store:
                 self._put(f"{result.name}_base", rows)
             else:
                 is_known = rows.column("said_before")
-                delta.append(rows.filter(is_known))
-                self._put(f"{result.name}_base", rows.filter(pc.invert(is_known)))
+                if pc.any(is_known).as_py():  # Mostly nothing is, and a filter copies all columns.
+                    delta.append(rows.filter(is_known))
+                    rows = rows.filter(pc.invert(is_known))
+                self._put(f"{result.name}_base", rows)
         if (together := one_per_key(result, delta)) is not None:
             self._put(f"{result.name}_delta", together)
 

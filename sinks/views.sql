@@ -75,6 +75,14 @@ SELECT * FROM activity_outcome_base ANTI JOIN standing USING (activity_id)
 UNION ALL
 SELECT * EXCLUDE (is_retracted) FROM standing WHERE NOT is_retracted;
 
+-- Observations with the columns of schemas/facts.py: ids that follow from others are not stored.
+CREATE OR REPLACE VIEW observation AS
+SELECT * REPLACE (
+    nullif(coalesce(key, source || ':' || coalesce(session_id, event_id)), '') AS key,
+    nullif(coalesce(event_id, session_id), '') AS event_id
+)
+FROM observation_base;
+
 CREATE OR REPLACE VIEW latest_activity AS
 SELECT * EXCLUDE (file_number) FROM activity
 QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1;

@@ -74,7 +74,7 @@ def _histogram(
 
 
 def schedule_activities(connection: duckdb.DuckDBPyConnection) -> None:
-    """Work out with which window each activity comes, into the temporary table `activity_schedule`.
+    """Work out which activities come at another time than their own, into the temporary table `activity_schedule`.
 
     All versions of an activity come together, at the time when its newest one was logged, or at the start of the
     earliest observation whose own keys it carries: an exact trace has no limit of time.
@@ -82,8 +82,17 @@ def schedule_activities(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE activity_schedule AS
-        WITH carried AS (
-            SELECT activity_id, unnest(keys) AS carried_key FROM latest_activity
+        WITH several AS (
+            SELECT activity_id FROM activity GROUP BY activity_id HAVING count(*) > 1
+            UNION
+            SELECT activity_id FROM activity WHERE len(keys) > 0
+        ),
+        moved AS (
+            SELECT activity_id, logged_from, keys FROM (FROM activity SEMI JOIN several USING (activity_id))
+            QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1
+        ),
+        carried AS (
+            SELECT activity_id, unnest(keys) AS carried_key FROM moved
         ),
         met AS (
             SELECT activity_id, started_at FROM carried JOIN observation ON event_id = carried_key
@@ -94,22 +103,22 @@ def schedule_activities(connection: duckdb.DuckDBPyConnection) -> None:
             SELECT activity_id, min(started_at) AS started_at FROM met GROUP BY activity_id
         )
         SELECT activity_id, coalesce(started_at, logged_from) AS scheduled_at
-        FROM latest_activity
+        FROM moved
         LEFT JOIN earliest USING (activity_id)
         """
     )
 
 
 def facts(connection: duckdb.DuckDBPyConnection, window: Window) -> dict[str, pa.Table]:
-    """Return the facts of a window, with the schemas of `schemas.facts`."""
+    """Return the facts of a window, with the schemas of `schemas.facts`; activities were scheduled before."""
+    own_time = f"FROM activity ANTI JOIN activity_schedule USING (activity_id) WHERE {_within('logged_from', window)}"
+    moved = (
+        "FROM activity SEMI JOIN (SELECT activity_id FROM activity_schedule "
+        f"WHERE {_within('scheduled_at', window)}) AS moved USING (activity_id)"
+    )
     tables = {
         "observation": _read(connection, "observation", f"FROM observation WHERE {_within('started_at', window)}"),
-        "activity": _read(
-            connection,
-            "activity",
-            "FROM activity SEMI JOIN (SELECT activity_id FROM activity_schedule "
-            f"WHERE {_within('scheduled_at', window)}) AS scheduled USING (activity_id)",
-        ),
+        "activity": pa.concat_tables([_read(connection, "activity", tail) for tail in (own_time, moved)]),
     }
     if window.is_first:
         tables |= {kind: _read(connection, kind, f"FROM {kind}") for kind in _WHOLE}
@@ -129,8 +138,6 @@ def _within(column: str, window: Window) -> str:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, kind: str, tail: str) -> pa.Table:
+    # Enumerations come as Arrow dictionaries; Arrow turns them into texts at a fraction of what SQL needs for it.
     schema = SCHEMAS[kind]
-    columns = ", ".join(
-        f"{field.name}::VARCHAR AS {field.name}" if pa.types.is_string(field.type) else field.name for field in schema
-    )
-    return connection.sql(f"SELECT {columns} {tail}").to_arrow_table().cast(schema)
+    return connection.sql(f"SELECT {', '.join(schema.names)} {tail}").to_arrow_table().cast(schema)

@@ -183,15 +183,14 @@ class _Phones:
     """What the numbers of caller and dialled stand for, by column."""
 
     def __init__(self, values: Mapping[str, pa.Array], context: ReadContext) -> None:
-        self.src_token, _ = self._read(values["src"], context)
-        self.dst_token, self.is_emergency = self._read(values["dst"], context)
-
-    @staticmethod
-    def _read(column: pa.Array, context: ReadContext) -> tuple[pa.Array, pa.Array]:
-        encoded = _encoded(column)
-        table = context.identifiers.phone_table(encoded.dictionary)
-        token = table.column("token").combine_chunks().take(encoded.indices)
-        return token, table.column("is_emergency").combine_chunks().take(encoded.indices)
+        src, dst = _encoded(values["src"]), _encoded(values["dst"])
+        texts = pa.concat_arrays([src.dictionary, dst.dictionary]).dictionary_encode()
+        table = context.identifiers.phone_table(texts.dictionary)
+        src_rows = texts.indices.slice(0, len(src.dictionary)).take(src.indices)
+        dst_rows = texts.indices.slice(len(src.dictionary)).take(dst.indices)
+        tokens = table.column("token").combine_chunks()
+        self.src_token, self.dst_token = tokens.take(src_rows), tokens.take(dst_rows)
+        self.is_emergency = table.column("is_emergency").combine_chunks().take(dst_rows)
 
 
 def _from_endpoint(caller: _End, src: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -7,7 +7,6 @@ line costs milliseconds, not the speed of the file.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from pipeline.columns import fact_table
+from pipeline.columns import count_from, digests, fact_table
 from pipeline.errors import InvalidRecord
 from pipeline.sources.asterisk_layout import Layout
 from pipeline.sources.reading import UNFINISHED, Block, CsvRecord, LongLine, blocks, group_records, numbered_lines
@@ -164,23 +164,22 @@ class _Reader:
                 observed, problems, noted = self._form.observe(columns, self._context)
                 tables.append(observed)
                 warnings += noted
-                letters += [self._letter(columns.lines[row].as_py(), reason, texts[row]) for row, reason in problems]
+                letters += [
+                    self._letter(columns.lines[row].as_py(), reason, texts[row].as_py()) for row, reason in problems
+                ]
         table = pa.concat_tables(tables) if tables else fact_table("observation", {}, 0)
         letters.sort(key=lambda letter: letter.position)
         return Batch({"observation": table}, table.num_rows + len(letters), stored, letters, warnings), left
 
     def _stretches(
         self, data: bytes, first_line: int, is_last: bool
-    ) -> Iterator[tuple[Columns, Sequence[bytes | str], list[DeadLetter], bytes]]:
+    ) -> Iterator[tuple[Columns, pa.Array, list[DeadLetter], bytes]]:
         """Yield the records of a stretch: columns, the text of each, dead letters, and what is left over."""
         if not data:
             return
-        lines = data.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        columns = self._at_once(data, lines, first_line)
-        if columns is not None:
-            yield columns, lines, [], b""
+        found = self._at_once(data, first_line)
+        if found is not None:
+            yield *found, [], b""
             return
         middle = data.rfind(b"\n", 0, len(data) // 2) + 1 or data.find(b"\n", len(data) // 2) + 1
         if len(data) <= _SMALL or not 0 < middle < len(data):
@@ -196,32 +195,34 @@ class _Reader:
         else:
             yield from self._stretches(second, second_line, is_last)
 
-    def _at_once(self, data: bytes, lines: list[bytes], first_line: int) -> Columns | None:
-        """Return the columns of a stretch in which every line is one record of one layout, else None."""
-        for layout in self._likely_layouts(lines[0]):
+    def _at_once(self, data: bytes, first_line: int) -> tuple[Columns, pa.Array] | None:
+        """Return the columns, and the texts, of a stretch in which every line is one record of one layout, else None."""
+        lines = _lines(data)
+        first = lines[0].as_py()
+        for layout in self._likely_layouts(first):
             try:
                 table = _parsed(data, layout, self._form)
             except pa.ArrowInvalid:
                 continue
             if table.num_rows == len(lines):
                 self._layout = layout
-                if b"\r" in lines[0]:
-                    lines[:] = [line.removesuffix(b"\r") for line in lines]
-                numbers = pa.array(range(first_line, first_line + len(lines)), pa.int64())
-                return Columns(_fields(table, layout, self._form), numbers, _digests(lines))
+                if "\r" in first:
+                    lines = pc.replace_substring_regex(lines, "\r$", "")
+                numbers = count_from(first_line, len(lines))
+                return Columns(_fields(table, layout, self._form), numbers, digests(lines)), lines
         return None
 
-    def _likely_layouts(self, line: bytes) -> Iterator[Layout]:
+    def _likely_layouts(self, line: str) -> Iterator[Layout]:
         yield self._layout
         if self._is_free:
-            records = group_records([(1, line.decode("utf-8", "replace"))], lambda _: True, str)
+            records = group_records([(1, line)], lambda _: True, str)
             own = next((self._form.headerless(record.fields) for record in records), None)
             if own is not None and own != self._layout:
                 yield own
 
     def _one_by_one(
         self, data: bytes, first_line: int, is_last: bool
-    ) -> tuple[Columns, list[bytes | str], list[DeadLetter], bytes]:
+    ) -> tuple[Columns, pa.Array, list[DeadLetter], bytes]:
         """Read a stretch with something wrong in it, record by record."""
         rows: list[tuple[CsvRecord, dict[str, Any]]] = []
         letters: list[DeadLetter] = []
@@ -251,16 +252,15 @@ class _Reader:
                 rows.append((record, _converted(record.fields, layout, self._form)))
             except ValueError as error:
                 letters.append(self._letter(record.line, str(error), record.text))
-        return _gathered(rows, self._form), [record.text for record, _ in rows], letters, left
+        return *_gathered(rows, self._form), letters, left
 
-    def _letter(self, line: int, reason: str, text: bytes | str) -> DeadLetter:
+    def _letter(self, line: int, reason: str, text: str) -> DeadLetter:
         return dead_letter(self._context, line, reason, text)
 
 
-def dead_letter(context: ReadContext, line: int, reason: str, text: bytes | str) -> DeadLetter:
+def dead_letter(context: ReadContext, line: int, reason: str, text: str) -> DeadLetter:
     """Return the dead letter of a record of a text file, in outline."""
-    shown = text[: 2 * _TEXT_KEPT].decode("utf-8", "replace") if isinstance(text, bytes) else text[: 2 * _TEXT_KEPT]
-    shown = context.identifiers.outline(shown, _VOCABULARY)[:_TEXT_KEPT]
+    shown = context.identifiers.outline(text[: 2 * _TEXT_KEPT], _VOCABULARY)[:_TEXT_KEPT]
     return DeadLetter(context.raw_id(line), context.source, context.file, line, "line", reason, shown)
 
 
@@ -353,17 +353,18 @@ def _whole_seconds(text: str, name: str) -> int | None:
     return parts[0] if len(parts) == 1 else parts[0] * 3600 + parts[1] * 60 + parts[2]
 
 
-def _gathered(rows: Sequence[tuple[CsvRecord, Mapping[str, Any]]], form: Form) -> Columns:
+def _lines(data: bytes) -> pa.Array:
+    """Return the lines of a text in UTF-8; one that ends the text needs no line feed."""
+    ends = len(data) - data.endswith(b"\n")
+    offsets = pa.array([0, ends], pa.int32())
+    whole = pa.Array.from_buffers(TEXT, 1, [None, offsets.buffers()[1], pa.py_buffer(data)])
+    return pc.split_pattern(whole, "\n").flatten()
+
+
+def _gathered(rows: Sequence[tuple[CsvRecord, Mapping[str, Any]]], form: Form) -> tuple[Columns, pa.Array]:
     values = {
         name: pa.array([fields[name] for _, fields in rows], TEXT if kind == WORDS else kind)
         for name, kind in form.fields.items()
     }
-    texts = [record.text.encode("utf-8", "replace") for record, _ in rows]
-    return Columns(values, pa.array([record.line for record, _ in rows], pa.int64()), _digests(texts))
-
-
-def _digests(texts: Sequence[bytes]) -> pa.Array:
-    """Return 64 bits of each record's text: all its columns, as they are written."""
-    blake = hashlib.blake2b
-    packed = b"".join([blake(text, digest_size=8).digest() for text in texts])
-    return pa.Array.from_buffers(pa.uint64(), len(texts), [None, pa.py_buffer(packed)])
+    texts = pa.array([record.text for record, _ in rows], TEXT)
+    return Columns(values, pa.array([record.line for record, _ in rows], pa.int64()), digests(texts)), texts

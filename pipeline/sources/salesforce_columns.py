@@ -209,7 +209,8 @@ def _instants(column: pa.Array) -> pa.Array:
         return base
     if limits["min"].as_py().year not in YEARS or limits["max"].as_py().year not in YEARS:
         raise NotPlain
-    behind = pc.binary_slice(raw, _BASE).dictionary_encode()
+    # Without an end Arrow may reckon with a buffer of negative size.
+    behind = pc.binary_slice(raw, _BASE, pc.max(pc.binary_length(raw)).as_py()).dictionary_encode()
     try:
         shifts = [_shift(text.decode("utf-8")) for text in behind.dictionary.to_pylist()]
     except (ValueError, OverflowError):

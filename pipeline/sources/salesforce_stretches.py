@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import fact_table
+from pipeline.columns import count_from, fact_table
 from pipeline.sources.message_headers import message_key
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.salesforce_columns import TEXT, Columns, Moments, NotPlain, lists
@@ -270,7 +270,7 @@ class StretchReader:
 def _numbers(data: bytes, first_line: int, count: int) -> pa.Array:
     """Return the number of each record's first line."""
     if data.count(b"\n") + (not data.endswith(b"\n")) == count:
-        return pa.array(range(first_line, first_line + count), pa.int64())
+        return count_from(first_line, count)
     numbers = first_lines(data, first_line)
     if numbers is None or len(numbers) != count:
         raise NotPlain

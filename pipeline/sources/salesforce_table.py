@@ -63,7 +63,7 @@ class Table:
                 yield records[1:] if is_header_due else records
                 is_header_due, carried, line = False, b"", unit.first_line + 1
                 continue
-            data = carried + unit.data
+            data = carried + unit
             begin, limit, least = 0, len(data), 0
             while begin < len(data):
                 part = data[begin : data.find(b"\n", begin + limit - 1) + 1 or len(data)]
@@ -92,7 +92,7 @@ class Table:
     def _records_of(self, data: bytes, first_line: int, more_follows: bool) -> list[CsvRecord]:
         return list(self._grouped(numbered_lines(Block(data, first_line, 0, 0)), more_follows))
 
-    def _pieces(self) -> Iterator[Block | LongLine]:
+    def _pieces(self) -> Iterator[bytes | LongLine]:
         """Yield the file in pieces of whole lines; the first is small, because the header makes it slow to read."""
         size = _FIRST_STRETCH
         for unit in blocks(self.path):
@@ -100,12 +100,11 @@ class Table:
             if isinstance(unit, LongLine):
                 yield unit
                 continue
-            begin, line = 0, unit.first_line
+            begin = 0
             while begin < len(unit.data):
                 end = unit.data.find(b"\n", begin + size) + 1 or len(unit.data)
-                data = unit.data[begin:end]
-                yield Block(data, line, unit.offset + begin, unit.stored)
-                begin, line, size = end, line + data.count(b"\n"), _STRETCH
+                yield unit.data[begin:end]
+                begin, size = end, _STRETCH
 
     def _grouped(self, lines: Iterator[tuple[int, str] | LongLine], more_follows: bool = False) -> Iterator[CsvRecord]:
         """Yield lines as records. With `more_follows` one that may go on behind the last line is left out:

@@ -46,6 +46,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "bypass.duckdb"
 
 
+# Ids of an event and of its conversation as systems give them: the same, their own, none.
+IDS = [
+    call("pbx:cdr.csv:1", "10:00").but(event_id="e1", session_id="e1", key="pbx:e1"),
+    call("pbx:cdr.csv:2", "10:00").but(event_id="e2", session_id="e1", key="pbx:e1"),
+    call("pbx:cdr.csv:3", "10:00").but(event_id=None, session_id="e1", key=None),
+    call("pbx:cdr.csv:4", "10:00").but(event_id="e4", session_id=None, key="pbx:e4"),
+    call("pbx:cdr.csv:5", "10:00").but(event_id="e5", session_id=None, key=None),
+    call("pbx:cdr.csv:6", "10:00").but(event_id=None, session_id=None, key="pbx:e6"),
+    call("pbx:cdr.csv:7", "10:00").but(event_id=None, session_id=None, key=None),
+    call("pbx:cdr.csv:8", "10:00").but(event_id="e8", session_id="e8", key="other:e8"),
+]
+
+
 def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -154,6 +167,26 @@ def test_facts_come_back_as_they_were_given(path: Path) -> None:
         assert rows.sort_by(first).equals(given[kind].sort_by(first)), kind
 
 
+@pytest.mark.parametrize(
+    "observations",
+    [
+        IDS,
+        IDS[:1],
+        [*IDS, call("mobile:cdr.csv:1", "10:00").but(event_id="e1", session_id="e1", key="mobile:e1")],
+        [call("é:cdr.csv:1", "10:00").but(event_id="ä1", session_id="ä1", key="é:ä1")],
+    ],
+    ids=["of all kinds", "all follow", "of two sources", "not ASCII"],
+)
+def test_ids_come_back_whatever_follows_from_what(path: Path, observations: list[Fact]) -> None:
+    given = tables(observations)["observation"]
+    with Store.create(path) as store:
+        store.begin_file(*PBX, "canonical", 10)
+        store.add(batch(observations), *PBX)
+        got = store.fold_facts(Window())["observation"]
+
+    assert got.sort_by("raw_id").equals(given.sort_by("raw_id"))
+
+
 def test_a_batch_may_hold_dictionary_columns(path: Path) -> None:
     rows = tables(FACTS)["observation"]
     index = rows.schema.get_field_index("channel")
@@ -182,8 +215,8 @@ def test_what_goes_wrong_while_writing_is_raised_although_the_reader_has_gone_on
     with Store.create(path) as store:
         store.begin_file(*PBX, "canonical", 10)
         store.add(Batch({"observation": odd}, odd.num_rows), *PBX)
-        store.add(Batch({"observation": good}, good.num_rows), *PBX)
-        with pytest.raises(ConfigurationError, match="unknown line 'smoke'"):
+        with pytest.raises(ConfigurationError, match="unknown line 'smoke' in observation;"):
+            store.add(Batch({"observation": good}, good.num_rows), *PBX)
             store.fold_windows(10)
 
 
@@ -327,9 +360,25 @@ def test_reading_leaves_nothing_behind(path: Path) -> None:
     assert leftovers(path.parent) == [path.name]
 
 
+def first_version(path: Path) -> None:
+    """A store of version 1: it tells all ids of an observation, though some follow from others."""
+    published(path, {PBX: IDS}, said([interaction_row("i1")]))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            """
+            CREATE TEMP TABLE told AS SELECT * FROM observation;
+            DELETE FROM observation_base;
+            INSERT INTO observation_base SELECT * FROM told;
+            DROP VIEW observation;
+            ALTER TABLE observation_base RENAME TO observation;
+            UPDATE schema_version SET version = 1;
+            """
+        )
+
+
 def old_store(path: Path) -> None:
     """A store of a version before the first: its `settings` column has another name, and it lacks a table."""
-    published(path, changes=said([interaction_row("i1")]))
+    first_version(path)
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             """
@@ -342,6 +391,7 @@ def old_store(path: Path) -> None:
         )
 
 
+RELEASED = catalog.released()
 MIGRATION = Migration(
     1,
     "say_settings",
@@ -353,12 +403,22 @@ MIGRATION = Migration(
 @pytest.mark.parametrize("read_only", [True, False])
 def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool) -> None:
     old_store(path)
-    monkeypatch.setattr(catalog, "released", lambda: (MIGRATION,))
+    monkeypatch.setattr(catalog, "released", lambda: (MIGRATION, *RELEASED))
 
     with Store.open(path, read_only) as store:
         assert outcomes(store) == {"i1": "traced"}
         assert [row["settings"] for row in store.rows("SELECT settings FROM runs")] == [RUN.settings]
-        assert store.rows("SELECT max(version) AS version FROM schema_version") == [{"version": 1}]
+        assert store.rows("SELECT max(version) AS version FROM schema_version") == [{"version": catalog.SCHEMA_VERSION}]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_ids_of_a_store_of_version_1_stay(path: Path, read_only: bool) -> None:
+    first_version(path)
+
+    with Store.open(path, read_only) as store:
+        got = store.fold_facts(Window())["observation"]
+
+    assert got.sort_by("raw_id").equals(tables(IDS)["observation"].sort_by("raw_id"))
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +428,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypat
     with pytest.raises(duckdb.CatalogException):
         Store.open(path, read_only=False)
 
-    monkeypatch.setattr(catalog, "released", lambda: (MIGRATION,))
+    monkeypatch.setattr(catalog, "released", lambda: (MIGRATION, *RELEASED))
     with Store.open(path, read_only=False) as store:
         assert outcomes(store) == {"i1": "traced"}
 

@@ -177,7 +177,7 @@ def test_every_view_for_analysts_is_described_column_by_column() -> None:
     with duckdb.connect(":memory:") as connection:
         catalog.create(connection)
         views = dict(connection.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall())
-        behind = {"company_zone", "latest_activity", "shown_identifier", "disposition_count"}
+        behind = {"company_zone", "observation", "latest_activity", "shown_identifier", "disposition_count"}
         behind |= {f"{kind}_{result.name}" for kind in ("current", "standing") for result in results.RESULTS}
         assert {name for name, comment in views.items() if comment is None} == behind
         silent = connection.execute(
