@@ -278,6 +278,10 @@ class Engine:
         activities = facts.get("activity")
         if activities is not None and pc.any(pc.equal(activities["kind"], "ticket")).as_py():
             self._steps.rows["has_ticket"] = 1
+        several = activities is not None and any(
+            (pc.max(pc.list_value_length(activities[name])).as_py() or 0) > 1 for name in ("contact_ids", "account_ids")
+        )
+        self._steps.rows["tied_to_several"] = int(several)
 
     # -- customers and activities -------------------------------------------------------------------------------------
 
@@ -433,10 +437,9 @@ class Engine:
 
     def _states(self) -> tuple[bytearray, bytearray]:
         """Return a state for each number of an activity and of an interaction in scope: free, all of them."""
-        ((activities, interactions),) = self._db.execute(
-            "SELECT (SELECT max(a_no) FROM scope_activity), (SELECT max(i_no) FROM scope_interaction)"
-        ).fetchall()
-        return bytearray((activities or 0) + 1), bytearray((interactions or 0) + 1)
+        (last_activity,) = self._column("SELECT max(a_no) FROM scope_activity")
+        (last_interaction,) = self._column("SELECT max(i_no) FROM scope_interaction")
+        return bytearray((last_activity or 0) + 1), bytearray((last_interaction or 0) + 1)
 
     def _find_candidates(self, activities: bytearray, interactions: bytearray) -> Crowd | None:
         """Find the pairs. Of a crowd, `candidate` holds only the best pair of each activity."""

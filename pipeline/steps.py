@@ -1,7 +1,8 @@
 """The engine's SQL: one file a step, run in order on one connection, and nothing run that has nothing to do.
 
 A statement may carry a line ``-- needs: a, b``: where all of these tables are empty, so is what it makes or changes,
-and it is not run. Planning a statement costs more than running it on a handful of rows.
+and it is not run. Planning a statement costs more than running it on a handful of rows. A view is made once; it
+counts as one row, or as none while it is idle.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from importlib.resources import files
 import duckdb
 
 _MAKES = re.compile(r"CREATE OR REPLACE (TEMP )?TABLE (\w+)")
+_SHOWS = re.compile(r"CREATE OR REPLACE TEMP VIEW (\w+)")
 _GROWS = re.compile(r"INSERT INTO (\w+)")
 _SHRINKS = re.compile(r"(?:DELETE FROM|UPDATE) (\w+)")
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, the table that it makes, adds to or changes, and the tables without which it is idle."""
+    """One statement, the table that it makes, shows, adds to or changes, and the tables without which it is idle."""
 
     text: str
     needs: tuple[str, ...]
     makes: str | None
     is_temporary: bool
+    shows: str | None
     grows: str | None
     changes: str | None
 
@@ -49,12 +52,14 @@ def _code(text: str) -> str:
 def _statement(text: str) -> Statement:
     code = _code(text)
     needs = re.findall(r"^-- needs: (.+)$", text, re.MULTILINE)
-    made, grown, changed = _MAKES.match(code), _GROWS.match(code), _SHRINKS.match(code)
+    made, shown = _MAKES.match(code), _SHOWS.match(code)
+    grown, changed = _GROWS.match(code), _SHRINKS.match(code)
     return Statement(
         code,
         tuple(name.strip() for line in needs for name in line.split(",")),
         made.group(2) if made else None,
         bool(made and made.group(1)),
+        shown.group(1) if shown else None,
         grown.group(1) if grown else None,
         changed.group(1) if changed else None,
     )
@@ -67,6 +72,7 @@ class Steps:
         self._connection = connection
         self._parsed: dict[str, duckdb.Statement] = {}
         self._made: set[str] = set()
+        self._shown: set[str] = set()
         self.rows: defaultdict[str, int] = defaultdict(int)
 
     def run(self, *steps: str) -> None:
@@ -101,6 +107,11 @@ class Steps:
                     self._made.add(name)
                 return
             self.rows[name] = 0
+        elif statement.shows:
+            if statement.shows not in self._shown:
+                self._connection.execute(statement.text)
+                self._shown.add(statement.shows)
+            self.rows[statement.shows] = int(not is_idle)
         elif statement.changes:
             if not is_idle and self.rows[statement.changes]:
                 self._execute(statement.text)

@@ -8,7 +8,7 @@ FROM activity
 SEMI JOIN changed_activity USING (activity_id);
 
 -- Tickets, and what is tied to several contacts or accounts.
--- needs: changed_activity
+-- needs: has_ticket, tied_to_several, restated_activity, contested
 CREATE OR REPLACE TEMP TABLE activity_customer AS
 WITH several AS (
     SELECT activity_id, contact_ids, account_ids

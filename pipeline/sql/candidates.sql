@@ -22,26 +22,19 @@ WHERE interactions.n * activities.n > getvariable('crowd_pairs');
 
 -- needs: crowd
 CREATE OR REPLACE TEMP TABLE crowd_interaction AS
-SELECT *
-FROM (
-    SELECT
-        i_no, ('0x' || interaction_id)::UBIGINT AS i_key, unnest(customer_ids) AS customer_id, channel,
-        epoch_us(started_at) AS started, epoch_us(ended_at) AS ended, participants, team
-    FROM scope_interaction
-)
+SELECT
+    i_no, ('0x' || interaction_id)::UBIGINT AS i_key, customer_id, channel,
+    epoch_us(started_at) AS started, epoch_us(ended_at) AS ended, participants, team
+FROM (SELECT *, unnest(customer_ids) AS customer_id FROM scope_interaction)
 SEMI JOIN crowd USING (customer_id);
 
 -- needs: crowd
 CREATE OR REPLACE TEMP TABLE crowd_activity AS
-SELECT *
-FROM (
-    SELECT
-        a_no, activity_id, unnest(customer_ids) AS customer_id,
-        CASE WHEN kind NOT IN ('meeting', 'note', 'task', 'other', 'ticket') THEN kind END AS channel,
-        epoch_us(logged_from) AS logged_from, epoch_us(logged_to) AS logged_to, representative_ids, teams
-    FROM scope_activity
-    WHERE is_tied
-)
+SELECT
+    a_no, activity_id, customer_id,
+    CASE WHEN kind NOT IN ('meeting', 'note', 'task', 'other', 'ticket') THEN kind END AS channel,
+    epoch_us(logged_from) AS logged_from, epoch_us(logged_to) AS logged_to, representative_ids, teams
+FROM (SELECT *, unnest(customer_ids) AS customer_id FROM scope_activity WHERE is_tied)
 SEMI JOIN crowd USING (customer_id);
 
 -- needs: scope_activity

@@ -2,12 +2,22 @@
 -- Input: incoming_contact, incoming_account. Output: contact_fact, account_fact, token_customer, domain_customer, and
 -- what changed: changed_contact, changed_account, changed_token, changed_domain.
 -- needs: incoming_contact
+CREATE OR REPLACE TEMP TABLE contested_contact AS
+SELECT contact_id FROM incoming_contact GROUP BY contact_id HAVING count(*) > 1
+UNION
+SELECT contact_id FROM contact_fact SEMI JOIN incoming_contact USING (contact_id);
+
+-- needs: incoming_contact
 CREATE OR REPLACE TEMP TABLE latest_contact AS
+SELECT * FROM incoming_contact ANTI JOIN contested_contact USING (contact_id);
+
+-- needs: contested_contact
+INSERT INTO latest_contact BY NAME
 SELECT DISTINCT ON (contact_id) *
 FROM (
-    SELECT * FROM incoming_contact
+    SELECT * FROM incoming_contact SEMI JOIN contested_contact USING (contact_id)
     UNION ALL BY NAME
-    SELECT * FROM contact_fact SEMI JOIN incoming_contact USING (contact_id)
+    SELECT * FROM contact_fact SEMI JOIN contested_contact USING (contact_id)
 )
 ORDER BY contact_id, updated_at DESC NULLS LAST, raw_id DESC;
 
@@ -75,8 +85,8 @@ WITH holder AS (
 )
 SELECT
     token,
-    list_sort(list_distinct(list(customer_id))),
-    CASE WHEN count(DISTINCT contact_id) = 1 THEN max(contact_id) END
+    list_sort(list(DISTINCT customer_id)),
+    CASE WHEN min(contact_id) = max(contact_id) THEN max(contact_id) END
 FROM holder
 SEMI JOIN changed_token USING (token)
 GROUP BY token;

@@ -25,7 +25,7 @@ WHERE (
 );
 
 -- needs: said_interaction
-CREATE OR REPLACE TEMP TABLE told_interaction AS
+CREATE OR REPLACE TEMP VIEW told_interaction AS
 SELECT
     i.interaction_id, evidence_id, getvariable('company_id') AS company_id, channel, line, direction, started_at,
     ended_at, talk_seconds, representative_id, participants, team, function, sources, token, customer_ids, contact_id,
@@ -60,8 +60,11 @@ ANTI JOIN draft_activity USING (activity_id);
 -- needs: scope_conversation_row
 CREATE OR REPLACE TEMP TABLE standing AS
 WITH now AS (
-    SELECT conversation_id, any_value(exclusion) AS reason, any_value(evidence_id) AS evidence_id
+    SELECT conversation_id, exclusion AS reason, evidence_id FROM scope_conversation_row WHERE channel <> 'email'
+    UNION ALL
+    SELECT conversation_id, any_value(exclusion), any_value(evidence_id)
     FROM scope_conversation_row
+    WHERE channel = 'email'
     GROUP BY conversation_id
 ),
 before AS (
@@ -78,7 +81,7 @@ FROM now
 LEFT JOIN before ON before.conversation_id = now.conversation_id;
 
 -- needs: standing
-CREATE OR REPLACE TEMP TABLE told_disposition AS
+CREATE OR REPLACE TEMP VIEW told_disposition AS
 SELECT
     raw_id,
     CASE WHEN is_repeat THEN 'duplicate' WHEN standing.reason IS NULL THEN 'interaction' ELSE 'excluded' END

@@ -45,7 +45,13 @@ def test_each_step_begins_with_what_it_establishes(step: str) -> None:
 
 @pytest.mark.parametrize("step", STEP_NAMES)
 def test_what_a_statement_needs_is_known_to_some_step(step: str) -> None:
-    known = {name for other in STEP_NAMES for s in statements(other) for name in (s.makes, s.grows, s.changes) if name}
+    known = {
+        name
+        for other in STEP_NAMES
+        for s in statements(other)
+        for name in (s.makes, s.shows, s.grows, s.changes)
+        if name
+    }
     # These are filled or counted by the engine itself.
     known |= {name for name in _needed(step) if name.startswith("incoming_")} | ENGINE_TABLES
 
@@ -55,7 +61,7 @@ def test_what_a_statement_needs_is_known_to_some_step(step: str) -> None:
 ENGINE_TABLES = {
     "conversation", "interaction", "activity", "leg", "mail_copy", "node_edge", "everybody", "fresh_leg", "relabelled",
     "labelled_key", "merged", "best_pair", "many_pairs", "late_fact", "directory_entry",
-    "restated_activity", "has_ticket", "scope_interaction", "scope_activity", "crm_user",
+    "restated_activity", "has_ticket", "tied_to_several", "scope_interaction", "scope_activity", "crm_user",
     "token_row", "endpoint_row", "representative_row", "group_row",
 }  # fmt: skip
 
@@ -86,6 +92,22 @@ def test_a_statement_is_told_by_its_first_words(
     found: Statement = steps._statement(f"-- Establishes something.\n-- needs: a, b\n{text};\n")
 
     assert (found.makes, found.grows, found.changes, found.needs) == (makes, grows, changes, ("a", "b"))
+
+
+def test_a_view_is_made_once_and_counts_as_a_row_while_it_has_something_to_show(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written("-- needs: news\nCREATE OR REPLACE TEMP VIEW shown AS SELECT n FROM given;\n", monkeypatch)
+    executor = Steps(connection)
+    executor.run("any")
+    assert executor.rows["shown"] == 0
+
+    executor.rows["news"] = 1
+    executor.run("any")
+    connection.execute("INSERT INTO given SELECT 4")
+
+    assert executor.rows["shown"] == 1
+    assert rows(connection, "shown") == [1, 2, 3, 4]
 
 
 def test_rows_are_counted_as_tables_are_made_and_grow(
