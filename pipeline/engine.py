@@ -40,6 +40,14 @@ _FRESH_LEGS = """
     ANTI JOIN late_fact USING (raw_id)
     WHERE channel <> 'email'
 """
+# DuckDB would compress tables in memory now and then, and give memory back that the next statement asks for again.
+_CONNECTION = """
+    SET enable_progress_bar = false;
+    SET preserve_insertion_order = false;
+    SET checkpoint_threshold = '1TB';
+    SET allocator_flush_threshold = '4GB';
+    SET allocator_bulk_deallocation_flush_threshold = '4GB'
+"""
 _MICROSECOND = timedelta(microseconds=1)
 # Pairs from which a customer's are worked out one after the other and not written down all at once.
 CROWD_PAIRS = 20_000
@@ -90,7 +98,7 @@ class Engine:
     def __init__(self, settings: EngineSettings, *, threads: int | None = None) -> None:
         self.settings = settings
         self._db = duckdb.connect(":memory:", config={"threads": str(threads)} if threads else {})
-        self._db.execute("SET enable_progress_bar = false; SET preserve_insertion_order = false")
+        self._db.execute(_CONNECTION)
         self._known_endpoints: set[str] = set()
         self._group_numbers: dict[Group, int] = {}
         self._empty: dict[str, pa.Table] = {}
