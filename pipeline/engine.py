@@ -51,6 +51,8 @@ _CONNECTION = """
 _MICROSECOND = timedelta(microseconds=1)
 # Pairs from which a customer's are worked out one after the other and not written down all at once.
 CROWD_PAIRS = 20_000
+# Facts from which more than one thread is of use.
+_WORTH_THREADS = 2_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
 _ENDPOINTS = ("from_endpoint", "to_endpoint", "via_endpoint")
@@ -98,6 +100,7 @@ class Engine:
     def __init__(self, settings: EngineSettings, *, threads: int | None = None) -> None:
         self.settings = settings
         self._db = duckdb.connect(":memory:", config={"threads": str(threads)} if threads else {})
+        self._threads = self._threads_in_use = int(self._db.sql("SELECT current_setting('threads')").fetchall()[0][0])
         self._db.execute(_CONNECTION)
         self._known_endpoints: set[str] = set()
         self._group_numbers: dict[Group, int] = {}
@@ -126,6 +129,7 @@ class Engine:
         With `closes` the engine forgets what can no longer change, as `retire` does. With `is_last` it does not
         remember anything of what it said: nothing may be folded afterwards.
         """
+        self._share_out(sum(table.num_rows for table in facts.values()))
         self._receive(facts)
         late = self._close_late()
         has_progressed = self._fold_progress()
@@ -268,6 +272,13 @@ class Engine:
             self._insert("endpoint_row", self._whos_who.endpoint_rows(unknown))
             self._known_endpoints.update(unknown)
             self._number_groups()
+
+    def _share_out(self, rows: int) -> None:
+        """Use one thread for a handful of facts: sharing them out costs more than it saves."""
+        threads = self._threads if rows >= _WORTH_THREADS else 1
+        if threads != self._threads_in_use:
+            self._db.execute(f"SET threads = {threads}")
+            self._threads_in_use = threads
 
     def _receive(self, facts: Mapping[str, pa.Table]) -> None:
         """Show the batch to the steps as `incoming_*`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -24,7 +25,10 @@ W = TypeVar("W", bound=Window)
 
 
 class FactLog(Protocol[W]):
-    """Facts that can be read in windows of event time, and a place for what follows from them."""
+    """Facts that can be read in windows of event time, and a place for what follows from them.
+
+    The facts of a window are read on a thread of their own while another one's results are written.
+    """
 
     def fold_windows(self, rows: int) -> Sequence[W]: ...
 
@@ -46,8 +50,14 @@ def fold_all(
     `rows` is about how many observations are folded at once; `folded` is told how many windows of how many are done.
     """
     windows = log.fold_windows(rows)
-    for number, window in enumerate(windows, start=1):
-        changes = engine.fold(log.fold_facts(window), number, closes=window.hi, is_last=window.hi is None)
-        log.apply(changes, number, fresh=True)
-        if folded is not None:
-            folded(number, len(windows))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-window") as reader:
+        coming = reader.submit(log.fold_facts, windows[0])
+        for number, window in enumerate(windows, start=1):
+            facts = coming.result()
+            if number < len(windows):
+                coming = reader.submit(log.fold_facts, windows[number])
+            changes = engine.fold(facts, number, closes=window.hi, is_last=window.hi is None)
+            del facts
+            log.apply(changes, number, fresh=True)
+            if folded is not None:
+                folded(number, len(windows))

@@ -79,14 +79,15 @@ class BackgroundWriter:
     """Gathers rows of several tables into whole row groups and writes them on a thread of its own.
 
     DuckDB works without Python's lock, so reading and writing share two processors. What goes wrong on the thread is
-    raised at the next call. Memory: at most a row group per table, and two on their way.
+    raised at the next call. Memory: at most a row group per table, and sixteen on their way: the results of a window
+    are written while the next one is folded.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._appenders: dict[str, Appender] = {}
         self._waiting: dict[str, list[pa.Table]] = {}
-        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
+        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=16)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
