@@ -23,7 +23,7 @@ WITH listed AS (
 SELECT
     listed.*,
     row.token IS NOT NULL OR coalesce(list_contains(getvariable('own_domains'), listed.domain), false) AS is_own,
-    row.representative_id, row.team, row.function
+    row.representative_id, row.group_no
 FROM listed
 LEFT JOIN token_row AS row
     ON row.token = listed.token AND listed.started_at >= row.valid_from AND listed.started_at < row.valid_to;
@@ -55,42 +55,40 @@ WHERE (direction = 'inbound' AND role = 'from')
 -- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE mail_representative AS
 WITH ours AS (
-    SELECT *
+    SELECT
+        *,
+        role_order * 4294967296 + position AS place,
+        row_number() OVER (ORDER BY role_order, position, started_at, raw_id) AS time_order
     FROM speaking_address
     WHERE is_own AND ((direction = 'outbound' AND role = 'from') OR (direction = 'inbound' AND role <> 'from'))
 ),
 participant AS (
-    SELECT conversation_id, representative_id,
-        min({'role': role_order, 'position': position}) AS place,
-        arg_min({'team': team, 'function': function},
-                {'role': role_order, 'position': position, 'at': started_at, 'raw_id': raw_id}) AS group_of
+    SELECT conversation_id, representative_id, min(place) AS place, arg_min(group_no, time_order) AS group_no
     FROM ours
     WHERE representative_id IS NOT NULL
     GROUP BY conversation_id, representative_id
 ),
 shared AS (
-    SELECT conversation_id,
-        arg_min({'team': team, 'function': function},
-                {'role': role_order, 'position': position, 'at': started_at, 'raw_id': raw_id}) AS group_of
-    FROM ours
-    WHERE team IS NOT NULL
-    GROUP BY conversation_id
+    SELECT conversation_id, arg_min(group_no, time_order) AS group_no FROM ours GROUP BY conversation_id
 ),
 ranked AS (
-    SELECT conversation_id,
-        list({'id': representative_id, 'group_of': group_of} ORDER BY place, representative_id) AS people
+    SELECT
+        conversation_id,
+        list(representative_id ORDER BY place, representative_id) AS participants,
+        first(group_no ORDER BY place, representative_id) AS group_no
     FROM participant
     GROUP BY conversation_id
 )
 SELECT
     mail_direction.conversation_id,
-    people[1].id AS representative_id,
-    coalesce(list_transform(people, lambda p: p.id), []) AS participants,
-    CASE WHEN people IS NOT NULL THEN people[1].group_of.team ELSE shared.group_of.team END AS team,
-    CASE WHEN people IS NOT NULL THEN people[1].group_of.function ELSE shared.group_of.function END AS function
+    participants[1] AS representative_id,
+    coalesce(participants, []) AS participants,
+    group_row.team,
+    group_row.function
 FROM mail_direction
 LEFT JOIN ranked ON ranked.conversation_id = mail_direction.conversation_id
-LEFT JOIN shared ON shared.conversation_id = mail_direction.conversation_id;
+LEFT JOIN shared ON shared.conversation_id = mail_direction.conversation_id
+LEFT JOIN group_row ON group_row.group_no = coalesce(ranked.group_no, shared.group_no);
 
 -- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE gathered_mail AS
