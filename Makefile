@@ -4,14 +4,15 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+OLDER  := .venv-older
 STAMP  := $(VENV)/.setup-complete
 CODE   := cli.py schemas pipeline sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check types bench docs format lock build clean
+.PHONY: help setup demo test test-older check types bench docs format lock build clean
 
 help:  ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv with the bypassflow command in it
 	@echo "ready: $(BIN)/bypassflow --help"
@@ -29,6 +30,12 @@ demo: $(STAMP)  ## four simulated weeks of a company: simulate, replay, report, 
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# In an environment of its own.
+test-older: requirements/duckdb-1.5.txt  ## run the tests of engine and store with the oldest DuckDB
+	$(PYTHON) -m venv --clear $(OLDER)
+	$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/duckdb-1.5.txt
+	BYPASSFLOW_CASES=25 $(OLDER)/bin/python -m pytest -n 2 --dist worksteal tests/properties $(wildcard tests/unit/test_store*.py)
 
 check: $(STAMP)  ## format, lint, types, layers, locks, paths
 	$(BIN)/ruff format --check .
@@ -55,11 +62,13 @@ lock: $(STAMP)  ## compile requirements/ from pyproject.toml (UPGRADE=--upgrade 
 	$(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements/runtime.txt $(LOCK) $(UPGRADE)
 	$(BIN)/uv pip compile --quiet pyproject.toml --group development --output-file requirements/development.txt $(LOCK) $(UPGRADE) \
 	  --constraint requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --group test --output-file requirements/duckdb-1.5.txt $(LOCK) $(UPGRADE) \
+	  --constraint requirements/duckdb-1.5.in
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 build: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
 
 clean:  ## remove what the targets made, .venv too
-	rm -rf $(VENV) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDER) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
