@@ -12,7 +12,7 @@ CODE   := cli.py schemas pipeline sinks dashboard tests benchmarks
 .PHONY: help setup demo test test-older check types bench docs format lock build clean
 
 help:  ## show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv with the bypassflow command in it
 	@echo "ready: $(BIN)/bypassflow --help"

@@ -354,7 +354,7 @@ class Engine:
         return self._table("late_fact")
 
     def _fold_observations(self, everybody: bool) -> None:
-        """Attribute fresh observations and put conversations together anew in `fresh_conversation`."""
+        """Attribute fresh observations and put conversations together anew in `scope_conversation_row`."""
         self._steps.run("admit")
         self._admit_legs(everybody)
         self._db.execute(f"SET VARIABLE everybody = {everybody}")

@@ -1,5 +1,5 @@
 -- Establishes which observations are new, and which keys stand for one conversation.
--- Input: incoming_observation. Output: fresh (raw_id), fresh_edge. Key: raw_id.
+-- Input: incoming_observation. Output: fresh_edge, delivered_twice, fresh_copy (key raw_id).
 -- needs: incoming_other_keys
 CREATE OR REPLACE TEMP TABLE fresh_edge AS
 WITH edge AS (

@@ -1,5 +1,5 @@
 -- Establishes the conversations of email: copies of one message, and its external parties.
--- Input: scope_copy (all copies of the conversations in question, repeats marked), token_row, own_domains.
+-- Input: scope_copy (all copies of the conversations in question, repeats marked), token_row, group_row.
 -- Output: gathered_mail, one row per external party (one without token where there is none).
 -- needs: scope_copy
 CREATE OR REPLACE TEMP TABLE address AS

@@ -1,5 +1,5 @@
 -- Establishes for each leg which side is ours, who of ours took part, and which identifier is the customer's.
--- Input: fresh_leg, endpoint_row, token_row, own_domains, key_component. Output: scope_leg. Key: raw_id.
+-- Input: fresh_leg, endpoint_row, token_row, key_component. Output: scope_leg. Key: raw_id.
 -- needs: fresh_leg
 CREATE OR REPLACE TEMP TABLE scope_leg AS
 WITH sided AS (

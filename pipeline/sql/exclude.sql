@@ -1,5 +1,5 @@
 -- Establishes what each conversation was, and which are no interaction, each with the first reason that applies.
--- Input: gathered, several_talkers, gathered_mail, group_row, never_log. Output: scope_conversation_row.
+-- Input: gathered, several_talkers, gathered_mail, group_row. Output: scope_conversation_row.
 -- Key: (conversation_id, token).
 -- needs: gathered
 CREATE OR REPLACE TEMP TABLE scope_conversation_row AS

@@ -1,8 +1,8 @@
 -- Establishes the interactions and activities to be matched again: to those that changed come those of the same nodes.
 -- Input: scope_node, draft_interaction, changed_interaction, draft_activity, changed_activity. Output:
 -- draft_interaction, draft_activity (grown by those that did not change), old_interaction and old_activity (what the
--- scope was before; said_row is the row in the state), scope_representative (whose unexplained activities may be
--- inferred traces). scope_interaction and scope_activity show the drafts with the numbers i_no and a_no.
+-- scope was before; said_row is the row in the state). scope_interaction and scope_activity show the drafts with the
+-- numbers i_no and a_no.
 -- needs: scope_node
 CREATE OR REPLACE TEMP TABLE old_interaction AS
 SELECT rowid AS said_row, *
