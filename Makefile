@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OLDER  := .venv-older
 STAMP  := $(VENV)/.setup-complete
-CODE   := cli.py schemas pipeline sinks dashboard tests benchmarks
+CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-older check types bench docs format lock build clean
