@@ -6,6 +6,7 @@ message, or an array of them. The others are bypassflow's own and carry packed b
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -44,3 +45,12 @@ class Topic:
     retention: timedelta | None
     is_compacted: bool
     reason: str
+
+
+def partition_of(company_id: str, partitions: int) -> int:
+    """Return the partition of our own topics on which all messages of a company stand.
+
+    >>> partition_of("acme", 1)
+    0
+    """
+    return zlib.crc32(company_id.encode()) % partitions
