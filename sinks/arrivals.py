@@ -54,7 +54,7 @@ class Arrivals:
         self._tallies = {(row["source"], row["file"]): Tally(**row, carries=_carries(row["format"])) for row in kept}
         self._written = set(self._tallies)
         self._changed: dict[File, Tally] = {}
-        self._letter_count = store.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"]
+        self._letter_count: int = store.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"]
 
     def add(self, tables: Mapping[str, Sequence[pa.Table]]) -> int:
         """Add facts by kind, with their columns `file` and `format`; return how many were new.
@@ -158,9 +158,7 @@ class Arrivals:
             tally = self._tally(*place)
             by_file.setdefault((tally.source, tally.file), {}).setdefault(kind, []).append(part)
             stored = observations.shortened(part) if kind == "observation" else part
-            self._store.append(
-                _TABLES[kind], with_constants(stored, {"file_number": (tally.file_number, pa.int32())})
-            )
+            self._store.append(_TABLES[kind], with_constants(stored, {"file_number": (tally.file_number, pa.int32())}))
 
     def _count(self, file: File, facts: Mapping[str, pa.Table]) -> None:
         observed = facts["observation"].num_rows if "observation" in facts else 0

@@ -51,7 +51,8 @@ def explanation(error: duckdb.Error, path: Path) -> BypassflowError | None:
         process = re.search(r"PID (\d+)", text)
         holder = f"process {process[1]}" if process else "another process"
         return ConfigurationError(
-            f"XX"
+            f"the store {path} is in use by {holder}; wait until it has finished, stop it, or work on a copy of the "
+            "file (one process writes at a time, and nobody reads meanwhile); a running sink answers with --url"
         )
     if "can only read versions" in text or "newer version of DuckDB" in text:
         return ConfigurationError(
