@@ -47,7 +47,7 @@ def messages(company: Company, first: int, count: int, version: int) -> tuple[En
         "NULL::DOUBLE AS trace_delay_seconds, ended_at AS window_ends_at, false AS said_before FROM observed"
     ).to_arrow_table()
     group = Group(version, version, {"interaction": interactions, "disposition": dispositions})
-    (said,) = pack_group("acme", 0, group)
+    (said,) = pack_group("acme", 0, group, part_bytes=1 << 34)
     return Entry(version, facts), Entry(version + 1, said)
 
 

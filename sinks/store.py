@@ -37,6 +37,8 @@ MEMORY_LIMIT = "1GB"
 BUILD_MEMORY_LIMIT = "256MB"
 # Rows of a delta from which a merge into the base is worth its price.
 MERGE_FROM = 50_000
+# A merge looks at the whole base: so many merges for each doubling of it, at most.
+MERGE_SHARE = 40
 
 _ALIAS = "store"
 
@@ -275,13 +277,15 @@ class Store:
     def fold(self, minimum_rows: int | None = 1) -> bool:
         """Merge deltas of at least so many rows into their bases; return whether there were any.
 
-        None: of as many as make it worth its price.
+        None: of as many as make it worth its price, which grows with the base.
         """
-        minimum_rows = self._merge_from if minimum_rows is None else minimum_rows
         merged = False
         with explained(self.path):
             for result in RESULTS:
-                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, minimum_rows):
+                least = minimum_rows
+                if least is None:
+                    least = max(self._merge_from, self._count(f"SELECT count(*) FROM {result.name}_base") // MERGE_SHARE)
+                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, least):
                     with self.transaction():
                         merge(self._db, result)
                     merged = True
@@ -333,9 +337,10 @@ class Store:
 
     def note_positions(self, positions: Mapping[str, str]) -> None:
         """Write how far readers have come, by name."""
-        for name, value in positions.items():
-            self._db.execute("DELETE FROM position WHERE name = $1", [name])
-            self._db.execute("INSERT INTO position VALUES ($1, $2)", [name, value])
+        if positions:
+            names, values = list(positions), list(positions.values())
+            self._db.execute("DELETE FROM position WHERE list_contains($1::VARCHAR[], name)", [names])
+            self._db.execute("INSERT INTO position SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [names, values])
 
     def reader(self) -> Store:
         """Return the same store for another thread, for reading only; to be closed."""
