@@ -31,7 +31,12 @@ def messages(company: Company, first: int, count: int, version: int) -> tuple[En
     """Return a message of facts and one of what is said of them: an interaction and a disposition each."""
     observed = company.calls(first, count)
     column = pa.repeat(pa.scalar("log"), count).dictionary_encode()
-    facts = pack(Pack({"company_id": "acme"}, {"observation": observed.append_column("file", column).append_column("format", column)}))
+    facts = pack(
+        Pack(
+            {"company_id": "acme"},
+            {"observation": observed.append_column("file", column).append_column("format", column)},
+        )
+    )
     found = duckdb.connect()
     found.register("observed", observed)
     dispositions = found.sql(
@@ -89,7 +94,10 @@ def main(beforehand: int) -> None:
         at = time.perf_counter()
         scattered = pa.concat_tables([company.calls(n * max(1, beforehand // 100), 1) for n in range(100)])
         column = pa.repeat(pa.scalar("log"), 100)
-        content = Pack({"company_id": "acme"}, {"observation": scattered.append_column("file", column).append_column("format", column)})
+        content = Pack(
+            {"company_id": "acme"},
+            {"observation": scattered.append_column("file", column).append_column("format", column)},
+        )
         spread = Entry(again[-1].offset + 1, pack(content))
         at = time.perf_counter()
         applied = live.apply([spread])

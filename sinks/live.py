@@ -6,12 +6,12 @@ order the three topics come, the store ends the same; after a crash it stands wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import pyarrow as pa
 
@@ -28,6 +28,8 @@ from sinks.failures import explained, is_damaged_log
 from sinks.placement import Placement
 from sinks.results import RESULTS
 from sinks.store import MEMORY_LIMIT, RunRecord, Store
+
+Tell = Callable[[str], None]
 
 TOPICS: Final = (FACTS, OUTCOMES, DEAD_LETTERS)
 # The log of writes from which DuckDB brings the file up to date: often enough for a quick start after a crash.
@@ -238,7 +240,7 @@ class _Said:
 
 
 def open_live(
-    path: Path, run: RunRecord, partition: int, *, memory_limit: str = MEMORY_LIMIT, tell: Any = lambda sentence: None
+    path: Path, run: RunRecord, partition: int, *, memory_limit: str = MEMORY_LIMIT, tell: Tell = lambda sentence: None
 ) -> LiveStore:
     """Open a company's store for live changes; make it when there is none. `run` says who writes it, and how.
 
@@ -265,7 +267,7 @@ def open_live(
     return live
 
 
-def _open(path: Path, memory_limit: str, tell: Any) -> Store:
+def _open(path: Path, memory_limit: str, tell: Tell) -> Store:
     check_file(path)
     try:
         return Store.open(path, read_only=False, memory_limit=memory_limit)
@@ -296,7 +298,7 @@ def _check(store: Store, run: RunRecord) -> None:
         store.record_run(run)
 
 
-def _take_over(store: Store, partition: int, tell: Any) -> None:
+def _take_over(store: Store, partition: int, tell: Tell) -> None:
     """Let what the log says count more than results that no log gave."""
     if any(name.endswith(f"/{partition}") for name in store.positions()):
         return
@@ -368,10 +370,3 @@ def read_dead_letter(entry: Entry) -> tuple[DeadLetter, str] | None:
 
 def _text(entry: Entry, header: str) -> str:
     return entry.headers.get(header, b"").decode("utf-8", "replace")
-
-
-def instants(progress: Progress) -> Iterator[tuple[str, str | None]]:
-    """Yield the instants of progress as texts."""
-    for name in ("watermark", "closed_through"):
-        value = getattr(progress, name)
-        yield name, value.replace(tzinfo=UTC).isoformat() if value else None

@@ -284,7 +284,9 @@ class Store:
             for result in RESULTS:
                 least = minimum_rows
                 if least is None:
-                    least = max(self._merge_from, self._count(f"SELECT count(*) FROM {result.name}_base") // MERGE_SHARE)
+                    least = max(
+                        self._merge_from, self._count(f"SELECT count(*) FROM {result.name}_base") // MERGE_SHARE
+                    )
                 if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, least):
                     with self.transaction():
                         merge(self._db, result)
@@ -340,7 +342,9 @@ class Store:
         if positions:
             names, values = list(positions), list(positions.values())
             self._db.execute("DELETE FROM position WHERE list_contains($1::VARCHAR[], name)", [names])
-            self._db.execute("INSERT INTO position SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [names, values])
+            self._db.execute(
+                "INSERT INTO position SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [names, values]
+            )
 
     def reader(self) -> Store:
         """Return the same store for another thread, for reading only; to be closed."""
