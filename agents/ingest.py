@@ -1,0 +1,55 @@
+"""Ingest: raw messages become packed facts and dead letters. Stateless: any number of workers share the raw topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import faust
+
+from agents.app import Desk, entry_of, in_batches
+from pipeline.ceiling import Ceiling
+from pipeline.intake import Intake, RawMessage, drafts
+from schemas.log import Log
+
+# A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
+MOST_MESSAGES = 20_000
+LINGER = 0.25
+
+
+class Ingest:
+    """One worker's part: what it takes in it sends on, and only then is it done."""
+
+    def __init__(self, intake: Intake, log: Log, partition: int, ceiling: Ceiling, now: Callable[[], datetime]) -> None:
+        self._intake = intake
+        self._log = log
+        self._partition = partition
+        self._ceiling = ceiling
+        self._now = now
+
+    def take(self, messages: Sequence[RawMessage]) -> None:
+        """Send on what messages mean; return once the broker keeps it.
+
+        Raises:
+            TransientError: when the broker did not confirm it.
+            ConfigurationError: when too many messages are dead letters; those were sent on all the same.
+        """
+        taken = self._intake.take(messages, self._now())
+        self._log.append(drafts(taken, self._partition))
+        self._ceiling.count(taken.record_count, len(taken.letters))
+
+
+def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: str) -> Desk:
+    """Let an app's agent take in these topics, given by full names; return the desk at which it works."""
+    desk = Desk("ingest")
+
+    @app.agent(app.topic(*topics, value_type=bytes), concurrency=1, name="ingest")
+    async def take_in(stream: faust.StreamT[bytes]) -> None:
+        async for events in in_batches(stream, MOST_MESSAGES, LINGER):
+            messages = [
+                RawMessage(entry_of(event), event.message.topic.removeprefix(prefix), event.message.partition)
+                for event in events
+            ]
+            await desk.do(lambda messages=messages: ingest.take(messages))
+
+    return desk
