@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from pipeline.components import join_labels
 from pipeline.crowds import OTHER_REPRESENTATIVE, SAME_REPRESENTATIVE, Activity, Crowd, Interaction, RankedPair, Windows
+from pipeline.engine_state import LASTING, LAYOUT, STATE_TABLES, EngineState, read_tables, write_tables
 from pipeline.matching import DOUBTFUL, assign
 from pipeline.merging import Call, merge
 from pipeline.steps import Steps
@@ -175,6 +176,36 @@ class Engine:
         self._steps.run("keep", "forget")
         self._steps.release(_LARGE)
 
+    def save(self) -> EngineState:
+        """Return all that outlives a fold."""
+        return EngineState(
+            read_tables(self._db),
+            {name: self._steps.rows[name] for name in (*STATE_TABLES, *LASTING)},
+            tuple(sorted(self._known_endpoints)),
+            self._complete_through,
+            self._closed_through,
+        )
+
+    def restore(self, state: EngineState) -> None:
+        """Go on as the engine that saved the state, given the same settings; nothing may have been folded before.
+
+        Raises:
+            ValueError: when the state is of another version of the engine.
+        """
+        if state.layout != LAYOUT:
+            raise ValueError(f"a state of layout {state.layout}, expected {LAYOUT}")
+        write_tables(self._db, state.tables)
+        self._steps.rows.update(state.rows)
+        self._known_endpoints.update(state.known_endpoints)
+        self._group_numbers = {
+            (team, function): group_no
+            for group_no, team, function in self._db.execute("FROM group_row ORDER BY group_no").fetchall()
+        }
+        self._whos_who = WhosWho(self._directory(), self._group_numbers)
+        self._set_complete(state.complete_through)
+        if state.closed_through is not None:
+            self._set_closed(state.closed_through)
+
     def _close(self, through: datetime) -> None:
         """Leave in `closed_*` what of this fold need not be remembered."""
         self._set_closed(through)
@@ -227,7 +258,7 @@ class Engine:
         self._db.execute("SET VARIABLE company_id = $1", [settings.company_id])
         self._db.execute("SET VARIABLE own_domains = $1::VARCHAR[]", [sorted(settings.own_domains)])
         self._db.execute("SET VARIABLE never_log = $1::VARCHAR[]", [sorted(settings.never_log)])
-        self._db.execute("SET VARIABLE complete_through = NULL::TIMESTAMP")
+        self._set_complete(None)
 
     def _fold_directory(self) -> bool:
         """Add directory entries and CRM users; return whether anybody may now be somebody else."""
@@ -244,16 +275,18 @@ class Engine:
         return changed
 
     def _read_directory(self) -> None:
-        cursor = self._db.execute("SELECT * FROM directory_entry")
-        names = [column[0] for column in cursor.description or ()]
-        entries = (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-        self._whos_who = WhosWho(entries, self._group_numbers)
+        self._whos_who = WhosWho(self._directory(), self._group_numbers)
         self._db.execute("DELETE FROM endpoint_row; DELETE FROM token_row; DELETE FROM representative_row")
         self._known_endpoints.clear()
         self._insert("token_row", self._whos_who.token_rows())
         self._insert("representative_row", self._whos_who.representative_rows())
         self._number_groups()
         self._steps.run("people")
+
+    def _directory(self) -> list[dict[str, Any]]:
+        cursor = self._db.execute("SELECT * FROM directory_entry")
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _number_groups(self) -> None:
         """Show new numbers of teams and functions to the steps."""
@@ -338,9 +371,12 @@ class Engine:
         reached = self._column("SELECT min(complete_through) FROM feed_progress")[0]
         if reached == self._complete_through:
             return False
+        self._set_complete(reached)
+        return True
+
+    def _set_complete(self, reached: datetime | None) -> None:
         self._complete_through = reached
         self._db.execute("SET VARIABLE complete_through = $1::TIMESTAMP", [reached])
-        return True
 
     # -- observations -------------------------------------------------------------------------------------------------
 

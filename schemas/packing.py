@@ -47,14 +47,8 @@ def unpack(data: bytes) -> Pack:
     Raises:
         InvalidPack: when the bytes are something else, of another version, cut off or damaged.
     """
-    if len(data) < _PREFIX.size or not data.startswith(_MAGIC):
-        raise InvalidPack("no packed message")
-    _, version, length = _PREFIX.unpack_from(data)
-    if version != VERSION:
-        raise InvalidPack(f"a packed message of version {version}, expected {VERSION}")
-    place = _PREFIX.size + length
+    written, place = _opened(data)
     try:
-        written = orjson.loads(data[_PREFIX.size : place])
         tables = {}
         for name, size in written["tables"]:
             body = data[place : place + size]
@@ -63,10 +57,37 @@ def unpack(data: bytes) -> Pack:
             tables[name] = pa.ipc.open_stream(body).read_all()
             place += size
         return Pack(written["head"], tables)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
         if isinstance(error, InvalidPack):
             raise
         raise InvalidPack(f"a damaged packed message ({type(error).__name__})") from None
+
+
+def head_of(data: bytes) -> Mapping[str, Any]:
+    """Return the head of a packed message without reading its tables.
+
+    Raises:
+        InvalidPack: as `unpack`, as far as the head can tell.
+    """
+    head: Mapping[str, Any] = _opened(data)[0]["head"]
+    return head
+
+
+def _opened(data: bytes) -> tuple[dict[str, Any], int]:
+    """Return head and sizes of the tables, and where the first table begins."""
+    if len(data) < _PREFIX.size or not data.startswith(_MAGIC):
+        raise InvalidPack("no packed message")
+    _, version, length = _PREFIX.unpack_from(data)
+    if version != VERSION:
+        raise InvalidPack(f"a packed message of version {version}, expected {VERSION}")
+    place = _PREFIX.size + length
+    try:
+        written = orjson.loads(data[_PREFIX.size : place])
+    except orjson.JSONDecodeError as error:
+        raise InvalidPack(f"a damaged packed message ({type(error).__name__})") from None
+    if not isinstance(written, dict) or written.keys() != {"head", "tables"}:
+        raise InvalidPack("a damaged packed message (head)")
+    return written, place
 
 
 def _written(table: pa.Table) -> bytes:
