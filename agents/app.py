@@ -10,12 +10,13 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import faust
 
+from agents.delivery import deliver_runs
 from pipeline.errors import BypassflowError, TransientError
 from schemas.log import Entry
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -31,12 +32,12 @@ T = TypeVar("T")
 
 
 def make_app(group: str, connection: dict[str, Any], name: str | None = None) -> faust.App:
-    """Return an app of a consumer group.
+    """Return an app of a consumer group; the values of its events are runs, see `agents.delivery`.
 
     `connection` holds the broker's addresses and credentials as Faust wants them. `name` stays the same over restarts
     of a worker, so that its coming back moves no partitions; two workers of a group never share one.
     """
-    return faust.App(
+    app = faust.App(
         group,
         **connection,
         autodiscover=False,
@@ -53,29 +54,23 @@ def make_app(group: str, connection: dict[str, Any], name: str | None = None) ->
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=name,
         consumer_max_fetch_size=2 * MAX_MESSAGE_BYTES,
+        # Runs, each of up to thousands of messages.
+        stream_buffer_maxsize=16,
         stream_wait_empty=True,
         worker_redirect_stdouts=False,
         web_enabled=False,
         web_tables_enabled=False,
     )
+    deliver_runs(app)
+    return app
 
 
-def entry_of(event: faust.EventT[Any]) -> Entry:
-    """Return a Faust event as the core knows messages."""
-    message = event.message
-    return Entry(
-        offset=message.offset,
-        value=message.value,
-        key=message.key,
-        headers=_headers(message.headers),
-        written_at_ms=int((message.timestamp or 0) * 1000),
-    )
-
-
-async def in_batches(stream: faust.StreamT[bytes], most: int, within: float) -> AsyncIterator[Sequence[Any]]:
-    """Yield events as they gather: at most so many, or what came within so many seconds."""
-    async for events in stream.take_events(most, within=within):
-        yield events
+def entries_of(events: Sequence[Any]) -> Iterator[tuple[str, int, Entry]]:
+    """Yield the messages of delivered runs: topic by its full name, partition, and the message as the core has it."""
+    for event in events:
+        for record in event.value.records:
+            entry = Entry(record.offset, record.value, record.key, dict(record.headers), record.timestamp)
+            yield record.topic, record.partition, entry
 
 
 class Desk:
@@ -120,9 +115,12 @@ def end_process(error: BaseException) -> Any:
         code = EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_CONFIGURATION
     else:
         places = "".join(
-            f"\n  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+            f"\n  {frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
         )
-        sentence = f"unexpected {type(error).__name__}, nothing was acknowledged; the next start takes it up again{places}"
+        sentence = (
+            f"unexpected {type(error).__name__}, nothing was acknowledged; the next start takes it up again{places}"
+        )
         code = EXIT_DEFECT
     print(f"bypassflow: {sentence}", file=sys.stderr, flush=True)
     os._exit(code)
@@ -131,14 +129,9 @@ def end_process(error: BaseException) -> Any:
 def run(app: faust.App, before_stop: Callable[[], Awaitable[None]]) -> None:
     """Run an app until SIGTERM or SIGINT; does not return. `before_stop` is awaited once its stream has ended."""
 
-    @app.on_before_shutdown.connect
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def _finish(app: Any, **_: Any) -> None:
         await before_stop()
 
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.execute_from_commandline()
-
-
-def _headers(headers: Any) -> dict[str, bytes]:
-    pairs = headers.items() if hasattr(headers, "items") else headers or ()
-    return {name: value for name, value in pairs}

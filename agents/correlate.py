@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import faust
-
-from agents.app import Desk, entry_of, in_batches
 from pipeline.correlation import Correlator
+
+from agents.app import Desk, entries_of
 from schemas.log import Entry
 
-MOST_MESSAGES = 200
+MOST_RUNS = 8
 LINGER = 0.1
 # A checkpoint costs as much as is open; without one a restart folds what came since. Unit: seconds.
 CHECKPOINT_EVERY = 60.0
@@ -28,9 +29,9 @@ class Correlate:
         self._correlators: dict[int, Correlator] = {}
         self._checked_at: dict[int, float] = {}
 
-    def fold(self, entries_of: Mapping[int, Sequence[Entry]]) -> None:
+    def fold(self, messages: Mapping[int, Sequence[Entry]]) -> None:
         """Fold messages, by partition; return once the broker keeps what follows from them."""
-        for partition, entries in entries_of.items():
+        for partition, entries in messages.items():
             correlator = self._correlators.get(partition)
             if correlator is None:
                 correlator = self._begin(partition)
@@ -70,15 +71,15 @@ def add_correlate(app: faust.App, correlate: Correlate, topic: str) -> Desk:
     desk = Desk("correlate")
 
     @app.agent(app.topic(topic, value_type=bytes), concurrency=1, name="correlate")
-    async def fold(stream: faust.StreamT[bytes]) -> None:
-        async for events in in_batches(stream, MOST_MESSAGES, LINGER):
-            entries_of: defaultdict[int, list[Entry]] = defaultdict(list)
-            for event in events:
-                entries_of[event.message.partition].append(entry_of(event))
-            await desk.do(lambda entries_of=entries_of: correlate.fold(entries_of))
+    async def fold(stream: Any) -> None:
+        async for events in stream.take_events(MOST_RUNS, within=LINGER):
+            messages: defaultdict[int, list[Entry]] = defaultdict(list)
+            for _, partition, entry in entries_of(events):
+                messages[partition].append(entry)
+            await desk.do(partial(correlate.fold, messages))
 
-    @app.on_partitions_revoked.connect
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def give_up(app: Any, revoked: Any, **_: Any) -> None:
-        await desk.do(lambda: correlate.give_up({place.partition for place in revoked if place.topic == topic}))
+        await desk.do(partial(correlate.give_up, {place.partition for place in revoked if place.topic == topic}))
 
     return desk

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import faust
-from faust.transport.consumer import TP
 from faust.transport.drivers import aiokafka
+from faust.types import TP
 
 # Messages of a run at most.
 LONGEST_RUN: Final = 2_000

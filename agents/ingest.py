@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import faust
-
-from agents.app import Desk, entry_of, in_batches
 from pipeline.ceiling import Ceiling
 from pipeline.intake import Intake, RawMessage, drafts
+
+from agents.app import Desk, entries_of
 from schemas.log import Log
 
 # A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
-MOST_MESSAGES = 20_000
+MOST_RUNS = 16
 LINGER = 0.25
 
 
@@ -44,12 +46,12 @@ def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: st
     desk = Desk("ingest")
 
     @app.agent(app.topic(*topics, value_type=bytes), concurrency=1, name="ingest")
-    async def take_in(stream: faust.StreamT[bytes]) -> None:
-        async for events in in_batches(stream, MOST_MESSAGES, LINGER):
+    async def take_in(stream: Any) -> None:
+        async for events in stream.take_events(MOST_RUNS, within=LINGER):
             messages = [
-                RawMessage(entry_of(event), event.message.topic.removeprefix(prefix), event.message.partition)
-                for event in events
+                RawMessage(entry, topic.removeprefix(prefix), partition)
+                for topic, partition, entry in entries_of(events)
             ]
-            await desk.do(lambda messages=messages: ingest.take(messages))
+            await desk.do(partial(ingest.take, messages))
 
     return desk

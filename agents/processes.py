@@ -1,4 +1,4 @@
-"""The processes of a whole pipeline as children of one: started in order, started again when they die, ended in order."""
+"""The processes of a pipeline as children of one: started in order, again when they die, and ended in order."""
 
 from __future__ import annotations
 
