@@ -22,10 +22,20 @@ LINGER = 0.25
 class Ingest:
     """One worker's part: what it takes in it sends on, and only then is it done."""
 
-    def __init__(self, intake: Intake, log: Log, partition: int, ceiling: Ceiling, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        log: Log,
+        company_id: str,
+        partitions: int,
+        ceiling: Ceiling,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`partitions`: how many the facts topic has; `now` tells the time, aware."""
         self._intake = intake
         self._log = log
-        self._partition = partition
+        self._company_id = company_id
+        self._partitions = partitions
         self._ceiling = ceiling
         self._now = now
 
@@ -37,7 +47,9 @@ class Ingest:
             ConfigurationError: when too many messages are dead letters; those were sent on all the same.
         """
         taken = self._intake.take(messages, self._now())
-        self._log.append(drafts(taken, self._partition))
+        partition = partition_of(self._company_id, self._partitions)
+        facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
+        self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions))
         self._ceiling.count(taken.record_count, len(taken.letters))
 
 
