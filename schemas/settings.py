@@ -14,57 +14,20 @@ import zoneinfo
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from schemas.kafka import KafkaSettings
 from schemas.settings_problems import ProblemWriter, syntax_problem
 from schemas.settings_problems import SettingsError as SettingsError
+from schemas.settings_values import Count, Duration, Seconds, SettingsTable
+from schemas.settings_values import parse_duration as parse_duration
 
 Tier = Literal["exact", "same_representative", "other_representative", "inferred"]
 ALL_TIERS: frozenset[Tier] = frozenset({"exact", "same_representative", "other_representative", "inferred"})
 SOURCE_NAME_PATTERN = r"^[a-z][a-z0-9_-]*$"
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(seconds?|sec|s|minutes?|min|m|hours?|h|days?|d|weeks?|w)", re.I)
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_LONGEST_SECONDS = 10 * 366 * 86400
 # Country codes that people write and that are not the country's ISO 3166 code.
 _MISTAKEN_REGIONS = {"UK": "GB", "EN": "GB", "SW": "SE", "DA": "DK"}
-
-
-def parse_duration(value: object) -> timedelta:
-    """Return the length of time that a text such as "72h", "1h 30min" or a number of seconds means.
-
-    >>> parse_duration("1h 30min")
-    datetime.timedelta(seconds=5400)
-
-    Raises:
-        ValueError: when the value is neither, or is negative.
-    """
-    seconds: float
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str) and re.fullmatch(rf"\s*(?:{_DURATION_PART.pattern}\s*)+", value, re.I):
-        seconds = sum(float(number) * _UNIT_SECONDS[unit[0].lower()] for number, unit in _DURATION_PART.findall(value))
-    else:
-        raise ValueError('a length of time such as "30s", "15min", "72h" or "7d", or a number of seconds')
-    if not 0 <= seconds <= _LONGEST_SECONDS:
-        raise ValueError('a length of time from zero to ten years, such as "72h"')
-    return timedelta(seconds=seconds)
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
-Count = Annotated[int, Strict(), Field(ge=0)]
-Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 
 def slug(name: str) -> str:
@@ -107,11 +70,7 @@ ColumnName = Annotated[
 RegionCode = Annotated[str, BeforeValidator(lambda value: _region(value) if isinstance(value, str) else value)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
-
-
-class EngineSettings(_Settings):
+class EngineSettings(SettingsTable):
     """What the engine needs to know. Identifiers are tokens; lengths of time are timedeltas."""
 
     company_id: str = Field(description="Company that is measured; part of every interaction's id.", examples=["acme"])
@@ -181,7 +140,7 @@ class EngineSettings(_Settings):
         return max((length for tier, length in lengths.items() if tier in self.tiers), default=timedelta(0))
 
 
-class CompanySettings(_Settings):
+class CompanySettings(SettingsTable):
     """`[company]`: who is measured, and what is its own."""
 
     name: str = Field(default="Company", min_length=1, description="Name shown in reports.", examples=["Acme Oy"])
@@ -249,7 +208,7 @@ class CompanySettings(_Settings):
         return values
 
 
-class MatchSettings(_Settings):
+class MatchSettings(SettingsTable):
     """`[match]`: how an activity in the CRM is found to be the trace of an interaction."""
 
     before: Duration = Field(
@@ -289,7 +248,7 @@ class MatchSettings(_Settings):
     )
 
 
-class ExcludeSettings(_Settings):
+class ExcludeSettings(SettingsTable):
     """`[exclude]`: what does not count as an interaction."""
 
     too_short_seconds: Seconds = Field(
@@ -300,7 +259,7 @@ class ExcludeSettings(_Settings):
     )
 
 
-class CrmSettings(_Settings):
+class CrmSettings(SettingsTable):
     """`[crm]`: how far the CRM export reaches, when the files cannot tell."""
 
     complete_through: datetime | date | None = Field(
@@ -324,7 +283,7 @@ class CrmSettings(_Settings):
         raise ValueError("a date or date and time such as 2024-05-31 or 2024-05-31T18:00:00")
 
 
-class PrivacySettings(_Settings):
+class PrivacySettings(SettingsTable):
     """`[privacy]`: what may be shown of a customer's number or address."""
 
     identifiers: Literal["masked", "clear"] = Field(
@@ -341,7 +300,7 @@ class PrivacySettings(_Settings):
     )
 
 
-class SourceSettings(_Settings):
+class SourceSettings(SettingsTable):
     """`[[source]]`: one system's files."""
 
     path: str = Field(
@@ -378,7 +337,7 @@ class SourceSettings(_Settings):
     )
 
 
-class Configuration(_Settings):
+class Configuration(SettingsTable):
     """The whole of `bypassflow.toml`. Every table may be left out."""
 
     company: CompanySettings = Field(
@@ -398,6 +357,11 @@ class Configuration(_Settings):
     privacy: PrivacySettings = Field(
         default_factory=PrivacySettings, description="What may be shown.", examples=[{"identifiers": "masked"}]
     )
+    kafka: KafkaSettings = Field(
+        default_factory=KafkaSettings,
+        description="The broker of the live pipeline and its topics.",
+        examples=[{"bootstrap": ["127.0.0.1:9092"]}],
+    )
     source: tuple[SourceSettings, ...] = Field(
         default=(), description="Systems and their files. Default: what is recognised.", examples=[[{"path": "pbx"}]]
     )
@@ -409,6 +373,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "exclude": ExcludeSettings,
     "crm": CrmSettings,
     "privacy": PrivacySettings,
+    "kafka": KafkaSettings,
     "source": SourceSettings,
 }
 

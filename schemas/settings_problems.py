@@ -50,6 +50,8 @@ class ProblemWriter:
         place = f"{self._name}, line {line}: "
         if complaint.kind == "extra_forbidden":
             return line, place + self._unknown_key(complaint.path)
+        if complaint.kind == "inconsistent":
+            return line, f"{place}{_table_name(complaint.path)}: {complaint.expected}"
         expected = self._expectation(complaint)
         if complaint.kind == "missing":
             return line, f"{place}{_table_name(complaint.path[:-1])} has no {complaint.path[-1]}; {expected}"
@@ -150,7 +152,8 @@ def _dotted(path: TomlPath) -> str:
 
 def _found(complaint: _Complaint) -> str:
     value = complaint.found
-    if "never_log" in complaint.path:
+    # A customer's identifier, or a password that stands where its variable's name was asked for.
+    if "never_log" in complaint.path or "password_env" in complaint.path:
         return "a value that is not shown"
     if isinstance(value, bool):
         return "true" if value else "false"

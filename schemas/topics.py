@@ -38,13 +38,17 @@ MAX_MESSAGE_BYTES: Final = 8_000_000
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic must be like. `retention` None: kept for ever; `reason` says why it is as it is."""
+    """What a topic must be like. `retention` None: kept for ever; `reason` says why it is as it is.
+
+    `largest_message_bytes` None: as the broker has it.
+    """
 
     name: str
     partitions: int
     retention: timedelta | None
     is_compacted: bool
     reason: str
+    largest_message_bytes: int | None = None
 
 
 def partition_of(company_id: str, partitions: int) -> int:

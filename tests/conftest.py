@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from schemas.kafka import KafkaSettings
+    from tests.brokers import Kafka
 
 # A slow machine is no defect of a property.
 settings.register_profile("patient", deadline=None)
@@ -17,3 +24,22 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running Apache Kafka, one for each test process. Tests must leave it running."""
+    from tests.brokers import running_kafka
+
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as found:
+        yield found
+
+
+@pytest.fixture
+def kafka_settings(kafka: Kafka) -> Iterator[KafkaSettings]:
+    """Settings of that broker with a prefix of the test's own; what it made is removed."""
+    from tests.brokers import delete_topics
+
+    settings = kafka.settings()
+    yield settings
+    delete_topics(settings)

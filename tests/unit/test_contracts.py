@@ -11,6 +11,7 @@ from pipeline.columns import fact_table
 from schemas.directory import COLUMNS, Representative
 from schemas.export import json_schemas, models
 from schemas.facts import SCHEMAS
+from schemas.kafka import KafkaSettings
 from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS, CanonicalRecord
 from schemas.settings import (
     CompanySettings,
@@ -26,7 +27,15 @@ ALL_MODELS = {
     **models(),
     **{
         model.__name__: model
-        for model in (CompanySettings, MatchSettings, ExcludeSettings, CrmSettings, PrivacySettings, SourceSettings)
+        for model in (
+            CompanySettings,
+            MatchSettings,
+            ExcludeSettings,
+            CrmSettings,
+            PrivacySettings,
+            KafkaSettings,
+            SourceSettings,
+        )
     },
 }
 MEASURES = ("seconds",)
