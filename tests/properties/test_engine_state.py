@@ -96,7 +96,7 @@ def test_a_restored_engine_says_the_same_of_crowds(number: int, monkeypatch: pyt
     check(long_worlds_of(number), _while_forgetting(number))
 
 
-def test_a_state_of_another_layout_is_refused(number: int = 1) -> None:
-    case = small_worlds_of(number)
+def test_a_state_of_another_layout_is_refused() -> None:
+    case = small_worlds_of(1)
     with pytest.raises(ValueError, match="layout"):
         Engine(case.settings).restore(EngineState({}, {}, (), None, None, layout="older"))
