@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import faust
-from pipeline.ceiling import Ceiling
-from pipeline.intake import Intake, RawMessage, drafts
 
 from agents.app import Desk, entries_of
-from schemas.log import Log
+from pipeline.ceiling import Ceiling
+from pipeline.fact_messages import letter_drafts, pack_facts
+from pipeline.intake import Intake
+from pipeline.raw_messages import RawMessage
+from schemas.log import Draft, Log
+from schemas.topics import FACTS, partition_of
 
 # A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
 MOST_RUNS = 16
@@ -61,7 +64,7 @@ def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: st
     async def take_in(stream: Any) -> None:
         async for events in stream.take_events(MOST_RUNS, within=LINGER):
             messages = [
-                RawMessage(entry, topic.removeprefix(prefix), partition)
+                RawMessage(topic.removeprefix(prefix), partition, entry)
                 for topic, partition, entry in entries_of(events)
             ]
             await desk.do(partial(ingest.take, messages))
