@@ -49,6 +49,7 @@ class DeadEvent:
     value: bytes
     topic: str
     format: str
+    was_refused_before: bool = False  # by the parser of a file, long before it came to intake
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ class Intake:
         except ValidationError as error:
             batch.refuse(record, explain(error))
             return
-        batch.letters.append(DeadEvent(read_rejected(rejected), record.data, record.topic, record.origin.format))
+        letter = read_rejected(rejected)
+        event = DeadEvent(letter, record.data, record.topic, record.origin.format, was_refused_before=True)
+        batch.letters.append(event)
 
     def _normalise(self, validated: Iterable[tuple[RawRecord, Record]], read_at: datetime, batch: _Batch) -> None:
         by_origin: dict[Origin, list[tuple[RawRecord, Record]]] = {}
