@@ -58,7 +58,9 @@ class KafkaLog:
         """Let go of all connections. The log may be used again."""
         with self._lock:
             consumers, self._idle = self._idle, []
-            self._close_producer(self._patience.total_seconds())
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=self._patience.total_seconds())
         for consumer in consumers:
             consumer.close(autocommit=False)
 
@@ -83,11 +85,10 @@ class KafkaLog:
             try:
                 return self._send(drafts)
             except KafkaError as error:
-                # What is still in its buffers must not be sent after the caller's next messages.
-                self._close_producer(0)
+                self._abandon_producer()
                 raise self._explained(error) from None
             except BaseException:
-                self._close_producer(0)
+                self._abandon_producer()
                 raise
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Entry]:
@@ -154,11 +155,19 @@ class KafkaLog:
         deadline = time.monotonic() + 2 * self._patience.total_seconds()
         return [future.get(timeout=max(0.0, deadline - time.monotonic())).offset for future in waiting]
 
-    def _close_producer(self, timeout: float) -> None:
+    def _abandon_producer(self) -> None:
+        """End a producer with what it still holds, which must not be sent after the caller's next messages.
+
+        Its own close() waits for what is pending, and when that takes too long it leaves the thread running, which
+        then sends it after all (kafka-python 3.0.12): so the thread is ended first.
+        """
         producer, self._producer = self._producer, None
-        if producer is not None:
-            with suppress(KafkaError):
-                producer.close(timeout=timeout)
+        if producer is None:
+            return
+        producer._sender.force_close()
+        producer._sender.join(self._patience.total_seconds())
+        with suppress(KafkaError):
+            producer.close(timeout=0)
 
     # Reading
 

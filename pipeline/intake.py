@@ -49,6 +49,7 @@ class DeadEvent:
     value: bytes
     topic: str
     format: str
+    was_refused_before: bool = False  # by the parser of a file, long before it came to intake
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Intake:
             before = record_count
             for record in self._reader.records(message):
                 record_count += 1
-                problem, kind = _problem(record), record.kind
+                kind, problem = record.kind, _problem(record)
                 if problem is not None:
                     batch.refuse(record, problem)
                 elif kind == "reading":
@@ -116,7 +117,9 @@ class Intake:
         except ValidationError as error:
             batch.refuse(record, explain(error))
             return
-        batch.letters.append(DeadEvent(read_rejected(rejected), record.data, record.topic, record.origin.format))
+        letter = read_rejected(rejected)
+        event = DeadEvent(letter, record.data, record.topic, record.origin.format, was_refused_before=True)
+        batch.letters.append(event)
 
     def _normalise(self, validated: Iterable[tuple[RawRecord, Record]], read_at: datetime, batch: _Batch) -> None:
         by_origin: dict[Origin, list[tuple[RawRecord, Record]]] = {}
@@ -212,12 +215,12 @@ def _problem(record: RawRecord) -> str | None:
     """Return why a record is none that intake knows; whether it keeps its contract is asked later, of many at once."""
     if record.problem is not None:
         return record.problem
-    if type(record.value) is not dict:
-        return "expected a JSON object with a kind, or an array of them"
     if record.kind == "reading":
         return _reading_problem(record.value)
     if record.kind in RECORD_MODELS or record.kind == "rejected":
         return None
+    if type(record.value) is not dict:
+        return "expected a JSON object with a kind, or an array of them"
     return f"kind: {'unknown' if 'kind' in record.value else 'missing'}; expected one of {_KINDS}"
 
 
@@ -238,7 +241,7 @@ def _is_raw_event(record: RawRecord) -> bool:
 
 def _reading_problem(value: Mapping[str, Any]) -> str | None:
     """Return what is wrong with a reading apart from its row: what its model says, at a fraction of the cost."""
-    if not _READING_FIELDS.issuperset(value):
+    if len(value) > len(_READING_FIELDS) or not _READING_FIELDS.issuperset(value):
         return f"unknown field; a reading has {', '.join(sorted(_READING_FIELDS))}"
     version = value.get("version", 1)
     if type(version) is not int or version != 1:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -41,11 +41,11 @@ class Origin:
     format: str
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One record: `value` as JSON gives it, `data` as written; `place` is its position, with #i for a part of an array.
 
-    `problem` says why it cannot be read at all; the value is then null.
+    `kind` is what it says that it is, null when it does not say. `problem` says why it cannot be read at all. A plain
+    tuple, because there is one for each record.
     """
 
     origin: Origin
@@ -53,13 +53,8 @@ class RawRecord:
     value: Any
     data: bytes
     topic: str
+    kind: str | None = None
     problem: str | None = None
-
-    @property
-    def kind(self) -> str | None:
-        """What the record says that it is; None when it is no object or does not say."""
-        kind = self.value.get("kind") if type(self.value) is dict else None
-        return kind if type(kind) is str else None
 
     @property
     def raw_id(self) -> str:
@@ -78,36 +73,31 @@ class RawReader:
     def __init__(self) -> None:
         self._origins: dict[tuple[str, int, bytes | None, bytes | None, bytes | None], Origin] = {}
 
-    def records(self, message: RawMessage) -> Iterator[RawRecord]:
-        """Yield the records of a message, one or those of an array; none when it is a tombstone.
+    def records(self, message: RawMessage) -> Sequence[RawRecord]:
+        """Return the records of a message, one or those of an array; none when it is a tombstone.
 
         What cannot be read is one record with a problem.
         """
-        entry = message.entry
+        entry, topic = message.entry, message.topic
         data = entry.value
         if data is None:
-            return
-        headers = entry.headers
+            return ()
         try:
             origin = self._origin(message)
-            position = headers.get("position")
-            place = str(entry.offset) if position is None else _text("position", position)
+            place = _place(entry)
         except InvalidRecord as error:
-            yield RawRecord(_default(message), str(entry.offset), None, data, message.topic, str(error))
-            return
+            return (RawRecord(_default(message), str(entry.offset), None, data, topic, problem=str(error)),)
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            yield RawRecord(origin, place, None, data, message.topic, _syntax(error))
-            return
+            return (RawRecord(origin, place, None, data, topic, problem=_syntax(error)),)
         if type(value) is not list:
-            problem = _too_long(len(data)) if len(data) > LONGEST_RECORD else None
-            yield RawRecord(origin, place, value, data, message.topic, problem)
-            return
-        for number, part in enumerate(value):
-            written = orjson.dumps(part)
-            problem = _too_long(len(written)) if len(written) > LONGEST_RECORD else None
-            yield RawRecord(origin, f"{place}#{number}", part, written, message.topic, problem)
+            return (RawRecord(origin, place, value, data, topic, _kind(value), _length_problem(data)),)
+        parts = [(f"{place}#{number}", part, orjson.dumps(part)) for number, part in enumerate(value)]
+        return [
+            RawRecord(origin, part_place, part, written, topic, _kind(part), _length_problem(written))
+            for part_place, part, written in parts
+        ]
 
     def _origin(self, message: RawMessage) -> Origin:
         headers = message.entry.headers
@@ -128,6 +118,16 @@ class RawReader:
         return origin
 
 
+def _place(entry: Entry) -> str:
+    position = entry.headers.get("position")
+    return str(entry.offset) if position is None else _text("position", position)
+
+
+def _kind(value: Any) -> str | None:
+    kind = value.get("kind") if type(value) is dict else None
+    return kind if type(kind) is str else None
+
+
 def _default(message: RawMessage) -> Origin:
     return Origin(message.topic.removeprefix("raw."), f"{message.topic}/{message.partition}", DEFAULT_FORMAT)
 
@@ -143,6 +143,8 @@ def _text(name: str, data: bytes) -> str:
     Raises:
         InvalidRecord: when it cannot be a source, file, position or format.
     """
+    if name == "position" and data.isdigit() and len(data) < _LONGEST["position"] // 2:
+        return data.decode()
     text = data.decode("utf-8", "replace")
     if not text or len(text) > _LONGEST[name] or not text.isprintable() or "\ufffd" in text:
         raise InvalidRecord(f"header {name}: expected a printable text of at most {_LONGEST[name]:,} characters, UTF-8")
@@ -162,5 +164,7 @@ def _syntax(error: orjson.JSONDecodeError) -> str:
     return "no valid JSON; expected an object or an array of objects"
 
 
-def _too_long(length: int) -> str:
-    return f"record of {length:,} bytes is too long; expected at most {LONGEST_RECORD:,}"
+def _length_problem(data: bytes) -> str | None:
+    if len(data) <= LONGEST_RECORD:
+        return None
+    return f"record of {len(data):,} bytes is too long; expected at most {LONGEST_RECORD:,}"
