@@ -8,14 +8,16 @@ a hint. See docs/adr/0007-emission-is-the-commit.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
+
+import pyarrow as pa
 
 from pipeline.checkpoints import CHUNK_BYTES, Checkpoints, Manifest
-from pipeline.engine import Engine
-from pipeline.engine_state import LAYOUT
+from pipeline.engine import Changes, Engine
+from pipeline.engine_state import LAYOUT, EngineState
 from pipeline.errors import ConfigurationError, Fenced, TransientError
 from pipeline.outcomes import PART_BYTES, Group, OutcomeReader, pack_claim, pack_group
 from pipeline.stretches import Stretch, has_old_activities, join, read_stretch, read_stretches
@@ -67,6 +69,18 @@ class Folded:
     skipped_count: int = 0
 
 
+class Folding(Protocol):
+    """What a worker asks of its engine, see `pipeline.engine.Engine`."""
+
+    def fold(self, facts: Mapping[str, pa.Table], version: int = 0, *, closes: datetime | None = None) -> Changes: ...
+
+    def save(self) -> EngineState: ...
+
+    def restore(self, state: EngineState) -> None: ...
+
+    def sizes(self) -> dict[str, int]: ...
+
+
 class Correlator:
     """Folds one company's facts, said once and in order whatever dies, repeats or lingers. For one thread at a time.
 
@@ -80,7 +94,7 @@ class Correlator:
         log: Log,
         *,
         limits: Limits | None = None,
-        threads: int | None = None,
+        make_engine: Callable[[EngineSettings], Folding] = Engine,
     ) -> None:
         self.settings = settings
         self.partition = partition
@@ -89,10 +103,10 @@ class Correlator:
         self.closed_through: datetime | None = None
         self._log = log
         self._limits = limits or Limits()
-        self._threads = threads
+        self._make_engine = make_engine
         self._rules = _digest_of_rules(settings)
         self._checkpoints = Checkpoints(log, partition, settings.company_id, self._limits.chunk_bytes)
-        self._engine = Engine(settings, threads=threads)
+        self._engine = make_engine(settings)
         self._epoch = self._outcomes_offset = -1
         self._claimed_at_ms = 0
         self._is_sure = False
@@ -105,7 +119,7 @@ class Correlator:
             TransientError: when the broker fails; start again.
         """
         self._is_sure = False
-        self._engine = Engine(self.settings, threads=self._threads)
+        self._engine = self._make_engine(self.settings)
         (self._epoch,) = self._log.append([self._draft(pack_claim(self.settings.company_id, self._rules))])
         base = self._restore()
         message_count, fact_count = self._rebuild(self._read_said(base))

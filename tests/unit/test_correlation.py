@@ -56,7 +56,7 @@ class Broker(MemoryLog):
 
 
 def worker(log: Broker, rules: EngineSettings = RULES, limits: Limits | None = None) -> Correlator:
-    found = Correlator(rules, 0, log, limits=limits, threads=1)
+    found = Correlator(rules, 0, log, limits=limits)
     found.start()
     return found
 
