@@ -193,6 +193,7 @@ def account_table(rows: Sequence[Row]) -> Table:
     """Return the accounts: one line per source, what its raw events became, and what is left over."""
     reasons = [name for name in _EXCLUSIONS if any(row["excluded"].get(name) for row in rows)]
     reasons += sorted({name for row in rows for name in row["excluded"]} - set(_EXCLUSIONS))
+    has_late = any(row.get("late_count") for row in rows)
     result = table(
         Column("source", no_wrap=True),
         right("raw events"),
@@ -200,6 +201,7 @@ def account_table(rows: Sequence[Row]) -> Table:
         right("duplicate"),
         *(right(title_of(name), "dim") for name in reasons),
         right("rejected"),
+        *([right("late")] if has_late else []),
         right("unaccounted"),
         title="Accounts: every raw event in one place",
     )
@@ -212,6 +214,7 @@ def account_table(rows: Sequence[Row]) -> Table:
             count(row["duplicate_count"]),
             *(count(row["excluded"].get(name, 0)) for name in reasons),
             Text(count(row["rejected_count"]), "yellow" if row["rejected_count"] else ""),
+            *([Text(count(row["late_count"]), "yellow")] if has_late else []),
             Text(count(left_over), "bold red" if left_over else "green"),
         )
     return result

@@ -231,6 +231,12 @@ class AuditRow(_Row):
         examples=[{"internal": 900, "unanswered": 950}],
     )
     rejected_count: int = Field(ge=0, description="Dead letters.", examples=[10])
+    late_count: int = Field(
+        default=0,
+        ge=0,
+        description="Came live after their time was closed; the next replay folds them.",
+        examples=[0],
+    )
     unaccounted_count: int = Field(
         description="Raw events without a disposition; anything but 0 is a defect.", examples=[0]
     )

@@ -52,7 +52,7 @@ def explanation(error: duckdb.Error, path: Path) -> BypassflowError | None:
         holder = f"process {process[1]}" if process else "another process"
         return ConfigurationError(
             f"the store {path} is in use by {holder}; wait until it has finished, stop it, or work on a copy of the "
-            "file (one process writes at a time, and nobody reads meanwhile)"
+            "file (one process writes at a time, and nobody reads meanwhile); a running sink answers with --url"
         )
     if "can only read versions" in text or "newer version of DuckDB" in text:
         return ConfigurationError(
@@ -67,6 +67,13 @@ def explanation(error: duckdb.Error, path: Path) -> BypassflowError | None:
     if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
         return TransientError(f"DuckDB cannot go on with {path}: {_first_line(text)}")
     return None
+
+
+def is_damaged_log(error: BaseException | None) -> bool:
+    """Return whether DuckDB could not read a log of writes that another process left. A cut off end is no damage."""
+    if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.OutOfMemoryException) or is_disk_full(error):
+        return False
+    return "replaying WAL file" in str(error)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -171,8 +171,8 @@ piece AS (
         list({{
             'raw_id': o.raw_id,
             'source': o.source,
-            'file': nullif(regexp_extract(o.raw_id, '^[^:]*:(.*):[0-9]+$', 1), ''),
-            'position': try_cast(regexp_extract(o.raw_id, ':([0-9]+)$', 1) AS BIGINT),
+            'file': nullif(regexp_extract(o.raw_id, '^[^:]*:(.*):[0-9]+(#[0-9]+)?$', 1), ''),
+            'position': try_cast(regexp_extract(o.raw_id, ':([0-9]+)(#[0-9]+)?$', 1) AS BIGINT),
             'key': coalesce(o.event_id, o.session_id)
         }} ORDER BY o.started_at, o.raw_id) AS evidence
     FROM member
@@ -250,7 +250,7 @@ def audit(store: Store) -> list[Row]:
         rows.append(
             {name: account[name] for name in names}
             | {"excluded": excluded}
-            | {name: account[name] for name in ("rejected_count", "unaccounted_count")}
+            | {name: account[name] for name in ("rejected_count", "late_count", "unaccounted_count")}
         )
     return rows
 

@@ -7,7 +7,7 @@ live changes. Facts are the log from which every result can be folded again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ MEMORY_LIMIT = "1GB"
 BUILD_MEMORY_LIMIT = "256MB"
 # Rows of a delta from which a merge into the base is worth its price.
 MERGE_FROM = 50_000
+# A merge looks at the whole base: so many merges for each doubling of it, at most.
+MERGE_SHARE = 40
 
 _ALIAS = "store"
 
@@ -253,25 +255,40 @@ class Store:
         with explained(self.path):
             if self._writer is not None:
                 self._fresh_count += fresh
-                self._write_positions(positions or {})
+                self.note_positions(positions or {})
                 for result in RESULTS:
                     self._build_on(result, changes, version, fresh)
                 return
-            with self._transaction():
-                for result in RESULTS:
-                    rows = one_per_key(result, list(news(result, changes, version)))
-                    if rows is not None:
-                        self._put(f"{result.name}_delta", rows)
-                self._write_positions(positions or {})
+            with self.transaction():
+                self.say(changes, version)
+                self.note_positions(positions or {})
         self.fold(self._merge_from)
 
-    def fold(self, minimum_rows: int = 1) -> bool:
-        """Merge deltas of at least so many rows into their bases; return whether there were any."""
+    def say(self, changes: Changes, version: int) -> int:
+        """Write what `apply` writes of live changes, inside of the caller's transaction; return how many rows."""
+        count = 0
+        for result in RESULTS:
+            rows = one_per_key(result, list(news(result, changes, version)))
+            if rows is not None:
+                self.append(f"{result.name}_delta", rows)
+                count += rows.num_rows
+        return count
+
+    def fold(self, minimum_rows: int | None = 1) -> bool:
+        """Merge deltas of at least so many rows into their bases; return whether there were any.
+
+        None: of as many as make it worth its price, which grows with the base.
+        """
         merged = False
         with explained(self.path):
             for result in RESULTS:
-                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, minimum_rows):
-                    with self._transaction():
+                least = minimum_rows
+                if least is None:
+                    least = max(
+                        self._merge_from, self._count(f"SELECT count(*) FROM {result.name}_base") // MERGE_SHARE
+                    )
+                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, least):
+                    with self.transaction():
                         merge(self._db, result)
                     merged = True
         return merged
@@ -295,6 +312,43 @@ class Store:
         names = ", ".join(field.name for field in fields(RunRecord))
         found = self._db.execute(f"SELECT {names} FROM run ORDER BY run_number DESC LIMIT 1").fetchall()
         return RunRecord(*found[0]) if found else None
+
+    # -- live changes, inside of one transaction of the caller's ------------------------------------------------------
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The store's own connection; it serves one thread."""
+        return self._db
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write everything inside or nothing."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            # A disk that is full has ended the transaction already, and the first error is the one that says why.
+            with suppress(duckdb.Error):
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def append(self, name: str, table: pa.Table) -> None:
+        """Append rows to one of the store's tables; columns are found by name, absent ones become null."""
+        self._put(name, table)
+
+    def note_positions(self, positions: Mapping[str, str]) -> None:
+        """Write how far readers have come, by name."""
+        if positions:
+            names, values = list(positions), list(positions.values())
+            self._db.execute("DELETE FROM position WHERE list_contains($1::VARCHAR[], name)", [names])
+            self._db.execute(
+                "INSERT INTO position SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", [names, values]
+            )
+
+    def reader(self) -> Store:
+        """Return the same store for another thread, for reading only; to be closed."""
+        return Store(self._db.cursor(), self.path, None)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -372,24 +426,9 @@ class Store:
         if (together := one_per_key(result, delta)) is not None:
             self._put(f"{result.name}_delta", together)
 
-    def _write_positions(self, positions: Mapping[str, str]) -> None:
-        for name, value in positions.items():
-            self._db.execute("DELETE FROM position WHERE name = $1", [name])
-            self._db.execute("INSERT INTO position VALUES ($1, $2)", [name, value])
-
     def _count(self, query: str, parameters: Sequence[object] = ()) -> int:
         """Return a query's one number; 0 for null."""
         return int(self._db.execute(query, list(parameters)).fetchall()[0][0] or 0)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = self._db.cursor()

@@ -106,6 +106,17 @@ LEFT JOIN place ON starts_with(said.raw_id, place.prefix)
 LEFT JOIN foreign_id USING (raw_id)
 GROUP BY ALL;
 
+-- What waits for the next replay, with its source: late facts of which nothing is said yet.
+CREATE OR REPLACE VIEW waiting_event AS
+SELECT raw_id, source FROM observation_base
+SEMI JOIN (SELECT raw_id FROM late_fact ANTI JOIN current_disposition USING (raw_id) WHERE activity_id IS NULL) AS late
+    USING (raw_id);
+
+CREATE OR REPLACE VIEW waiting_activity AS
+SELECT DISTINCT activity_id, source FROM activity
+SEMI JOIN (SELECT activity_id FROM late_fact ANTI JOIN current_activity_outcome USING (activity_id)) AS late
+    USING (activity_id);
+
 -- For analysts --------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE VIEW interactions AS
@@ -170,12 +181,13 @@ COMMENT ON COLUMN interactions.window_ends_at IS 'until when a trace may be logg
 CREATE OR REPLACE VIEW evidence AS
 SELECT
     observation.raw_id,
-    disposition,
+    coalesce(disposition, CASE WHEN said_of IN (SELECT raw_id FROM late_fact WHERE activity_id IS NULL) THEN 'late' END)
+        AS disposition,
     said.reason::VARCHAR AS reason,
     said.evidence_id,
     observation.source,
-    nullif(regexp_extract(observation.raw_id, '^[^:]*:(.*):[0-9]+$', 1), '') AS file,
-    try_cast(regexp_extract(observation.raw_id, ':([0-9]+)$', 1) AS BIGINT) AS position,
+    nullif(regexp_extract(observation.raw_id, '^[^:]*:(.*):[0-9]+(#[0-9]+)?$', 1), '') AS file,
+    try_cast(regexp_extract(observation.raw_id, ':([0-9]+)(#[0-9]+)?$', 1) AS BIGINT) AS position,
     event_id,
     session_id,
     channel,
@@ -206,12 +218,12 @@ SELECT raw_id, 'rejected' AS disposition, reason, source, file, position FROM de
 
 COMMENT ON VIEW evidence IS 'One row per raw event: what a source wrote, where it stands, and its one disposition. Key: raw_id.';
 COMMENT ON COLUMN evidence.raw_id IS 'identity of the raw event: source:file:position, or the sender''s event id';
-COMMENT ON COLUMN evidence.disposition IS 'interaction, duplicate, excluded or rejected; null: not folded yet';
+COMMENT ON COLUMN evidence.disposition IS 'interaction, duplicate, excluded or rejected; late: came after its time was closed, the next replay folds it; null: not folded yet';
 COMMENT ON COLUMN evidence.reason IS 'of an excluded one: internal, automated, bulk, emergency, never_log, unanswered, no_human or too_short; of a rejected one: why it cannot be used';
 COMMENT ON COLUMN evidence.evidence_id IS 'of an interaction''s member: joins interactions';
 COMMENT ON COLUMN evidence.source IS 'source that wrote it';
 COMMENT ON COLUMN evidence.file IS 'file, relative to the source';
-COMMENT ON COLUMN evidence.position IS 'line from 1, byte offset in a mailbox, or record from 1';
+COMMENT ON COLUMN evidence.position IS 'line from 1, byte offset in a mailbox, record from 1, or offset in a topic';
 COMMENT ON COLUMN evidence.event_id IS 'the system''s own id of this event: Message-ID, unique id';
 COMMENT ON COLUMN evidence.session_id IS 'the system''s own id of the whole call: linked id';
 COMMENT ON COLUMN evidence.channel IS 'call, email, sms, chat, social or fax';
@@ -310,14 +322,17 @@ counted AS (
         -- The directory is no feed.
         AND (directory_entry_count = 0 OR contact_count + account_count + crm_user_count + activity_count > 0)
     GROUP BY source
-)
+),
+late AS (SELECT source, count(*) AS late_count FROM waiting_activity GROUP BY source)
 SELECT
     source,
     complete_through,
     coalesce(complete_through = min(complete_through) OVER (), false) AS is_slowest,
-    counted.* EXCLUDE (source)
+    counted.* EXCLUDE (source),
+    coalesce(late.late_count, 0) AS late_count
 FROM counted
-FULL JOIN reached USING (source);
+FULL JOIN reached USING (source)
+LEFT JOIN late USING (source);
 
 COMMENT ON VIEW feeds IS 'One row per CRM source: how much of it was read, and how far it reaches. Key: source.';
 COMMENT ON COLUMN feeds.source IS 'name of the CRM source';
@@ -332,6 +347,7 @@ COMMENT ON COLUMN feeds.activity_count IS 'versions of activities and tickets re
 COMMENT ON COLUMN feeds.rejected_count IS 'records that could not be used; see dead_letters';
 COMMENT ON COLUMN feeds.first_logged_at IS 'earliest activity, UTC';
 COMMENT ON COLUMN feeds.last_logged_at IS 'latest activity, UTC';
+COMMENT ON COLUMN feeds.late_count IS 'activities that came live after their time was closed; the next replay folds them';
 
 CREATE OR REPLACE VIEW accounts AS
 WITH raw AS (
@@ -356,7 +372,8 @@ said AS (
     )
     USING coalesce(sum(raw_count), 0)::BIGINT
     GROUP BY source
-)
+),
+late AS (SELECT source, count(*) AS late_count FROM waiting_event GROUP BY source)
 SELECT
     source,
     coalesce(raw.raw_count, 0) AS raw_count,
@@ -371,12 +388,14 @@ SELECT
     coalesce(said.no_human, 0) AS no_human_count,
     coalesce(said.too_short, 0) AS too_short_count,
     coalesce(raw.rejected_count, 0) AS rejected_count,
-    coalesce(raw.raw_count, 0) - coalesce(raw.rejected_count, 0) - coalesce(
+    coalesce(late.late_count, 0) AS late_count,
+    coalesce(raw.raw_count, 0) - coalesce(raw.rejected_count, 0) - coalesce(late.late_count, 0) - coalesce(
         said.interaction + said.duplicate + said.internal + said.automated + said.bulk + said.emergency
         + said.never_log + said.unanswered + said.no_human + said.too_short, 0
     ) AS unaccounted_count
 FROM raw
-FULL JOIN said USING (source);
+FULL JOIN said USING (source)
+LEFT JOIN late USING (source);
 
 COMMENT ON VIEW accounts IS 'One row per source of raw events: every raw event in one place. raw_count = the other counts together. Key: source.';
 COMMENT ON COLUMN accounts.source IS 'name of the source';
@@ -392,6 +411,7 @@ COMMENT ON COLUMN accounts.unanswered_count IS 'excluded: nobody answered';
 COMMENT ON COLUMN accounts.no_human_count IS 'excluded: a menu, an announcement or voicemail answered';
 COMMENT ON COLUMN accounts.too_short_count IS 'excluded: less talk than the threshold';
 COMMENT ON COLUMN accounts.rejected_count IS 'could not be used; see dead_letters';
+COMMENT ON COLUMN accounts.late_count IS 'came live after their time was closed; the next replay folds them';
 COMMENT ON COLUMN accounts.unaccounted_count IS 'raw events without a disposition; anything but 0 is a defect';
 
 CREATE OR REPLACE VIEW daily_share AS

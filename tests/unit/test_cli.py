@@ -267,7 +267,7 @@ def test_the_accounts_follow_their_contract(db: Path) -> None:
     (account,) = found
     assert account == {
         "source": "asterisk", "raw_count": 6, "interaction_count": 4, "duplicate_count": 0,
-        "excluded": {"unanswered": 1, "too_short": 1}, "rejected_count": 0, "unaccounted_count": 0,
+        "excluded": {"unanswered": 1, "too_short": 1}, "rejected_count": 0, "late_count": 0, "unaccounted_count": 0,
     }  # fmt: skip
 
 

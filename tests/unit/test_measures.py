@@ -346,5 +346,6 @@ def account(
         "duplicate_count": duplicate,
         "excluded": excluded or {},
         "rejected_count": rejected,
+        "late_count": 0,
         "unaccounted_count": 0,
     }

@@ -360,9 +360,16 @@ def test_reading_leaves_nothing_behind(path: Path) -> None:
     assert leftovers(path.parent) == [path.name]
 
 
+def second_version(path: Path) -> None:
+    """A store of version 2: it knows of no late facts."""
+    published(path, {PBX: IDS}, said([interaction_row("i1")]))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE late_fact; UPDATE schema_version SET version = 2")
+
+
 def first_version(path: Path) -> None:
     """A store of version 1: it tells all ids of an observation, though some follow from others."""
-    published(path, {PBX: IDS}, said([interaction_row("i1")]))
+    second_version(path)
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             """
@@ -419,6 +426,15 @@ def test_ids_of_a_store_of_version_1_stay(path: Path, read_only: bool) -> None:
         got = store.fold_facts(Window())["observation"]
 
     assert got.sort_by("raw_id").equals(tables(IDS)["observation"].sort_by("raw_id"))
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_store_of_version_2_counts_late_facts_from_now_on(path: Path, read_only: bool) -> None:
+    second_version(path)
+
+    with Store.open(path, read_only) as store:
+        assert [row["late_count"] for row in store.rows("SELECT late_count FROM accounts")] == [0]
+        assert outcomes(store) == {"i1": "traced"}
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

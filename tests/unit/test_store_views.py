@@ -54,6 +54,25 @@ def test_every_raw_event_stands_in_one_account(path: Path) -> None:
     assert feed == {"source": "crm", "record_count": 3, "activity_count": 2, "rejected_count": 1}
 
 
+def test_late_facts_wait_until_something_is_said_of_them(path: Path) -> None:
+    def note_late(store: Store) -> None:
+        store.query("INSERT INTO late_fact VALUES ('pbx:cdr.csv:1', NULL), ('pbx:cdr.csv:2', NULL), ('crm:a1', 'a1')")
+
+    files = {
+        PBX: [call(f"pbx:cdr.csv:{n}", "10:00") for n in (1, 2)],
+        ("crm", "tasks.csv"): [activity("a1", "10:00"), activity("a2", "10:00")],
+    }
+    changes = said(dispositions=[{"raw_id": "pbx:cdr.csv:2", "disposition": "duplicate"}])
+    with Store.open(published(path, files, changes, before_publish=note_late)) as store:
+        (account_row,) = store.rows("SELECT raw_count, duplicate_count, late_count, unaccounted_count FROM accounts")
+        dispositions = store.rows("SELECT raw_id, disposition FROM evidence ORDER BY raw_id")
+        (feed,) = store.rows("SELECT source, activity_count, late_count FROM feeds")
+
+    assert account_row == {"raw_count": 2, "duplicate_count": 1, "late_count": 1, "unaccounted_count": 0}
+    assert [row["disposition"] for row in dispositions] == ["late", "duplicate"]
+    assert feed == {"source": "crm", "activity_count": 2, "late_count": 1}
+
+
 def test_records_that_a_reader_lost_are_unaccounted_for(path: Path) -> None:
     with Store.open(published(path, {PBX: batch([], record_count=7)})) as store:
         (account_row,) = store.rows("SELECT raw_count, unaccounted_count FROM accounts")
@@ -178,6 +197,7 @@ def test_every_view_for_analysts_is_described_column_by_column() -> None:
         catalog.create(connection)
         views = dict(connection.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall())
         behind = {"company_zone", "observation", "latest_activity", "shown_identifier", "disposition_count"}
+        behind |= {"waiting_event", "waiting_activity"}
         behind |= {f"{kind}_{result.name}" for kind in ("current", "standing") for result in results.RESULTS}
         assert {name for name, comment in views.items() if comment is None} == behind
         silent = connection.execute(
