@@ -11,6 +11,7 @@ import faust
 
 from agents.app import Desk, entries_of
 from pipeline.ceiling import Ceiling
+from pipeline.errors import ConfigurationError
 from pipeline.fact_messages import letter_drafts, pack_facts
 from pipeline.intake import Intake
 from pipeline.raw_messages import RawMessage
@@ -47,13 +48,14 @@ class Ingest:
 
         Raises:
             TransientError: when the broker did not confirm it.
-            ConfigurationError: when too many messages are dead letters; those were sent on all the same.
+            ConfigurationError: when too many of the last messages cannot be used; nothing is sent on then.
         """
         taken = self._intake.take(messages, self._now())
+        if (problem := self._ceiling.problem(taken)) is not None:
+            raise ConfigurationError(problem)
         partition = partition_of(self._company_id, self._partitions)
         facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
         self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions))
-        self._ceiling.count(taken.record_count, len(taken.letters))
 
 
 def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: str) -> Desk:
