@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from pipeline.errors import TransientError
+from agents.faults import explain
 from schemas.kafka import KafkaSettings, Secrets, client_options
-from schemas.topics import RAW_TOPICS
+from schemas.topics import FACTS, RAW_TOPICS, partition_of
+
+# Somebody waits at a terminal. Unit: milliseconds.
+_PATIENCE_MS: Final = 8_000
 
 
 @dataclass(frozen=True)
 class Lag:
-    """One partition as one agent sees it. `position` None: it has not begun. Topics are named without their prefix."""
+    """One partition as one agent sees it: the next offset to read, and the next to be written.
+
+    Topics are named without their prefix.
+    """
 
     agent: str
     topic: str
     partition: int
-    position: int | None
+    position: int
     end: int
 
     @property
     def behind(self) -> int:
-        """Messages that are still to be read; as many as there are where nothing was read yet."""
-        return max(0, self.end - (self.position or 0))
+        """Messages that are still to be read."""
+        return max(0, self.end - self.position)
 
 
 def ingest_group(settings: KafkaSettings, company_id: str) -> str:
@@ -39,42 +45,61 @@ def correlate_group(settings: KafkaSettings, company_id: str) -> str:
     return f"{settings.prefix}correlate.{company_id}"
 
 
-def ingest_lag(settings: KafkaSettings, secrets: Secrets, company_id: str) -> list[Lag]:
-    """Return how far ingest has come in each partition of the raw topics that holds anything.
+@dataclass(frozen=True)
+class Readers:
+    """Who reads the topics of a company: how far ingest is, how many workers there are, and where facts end."""
+
+    ingest: tuple[Lag, ...]
+    ingest_workers: int
+    correlate_workers: int
+    facts_end: int
+
+
+def readers(settings: KafkaSettings, secrets: Secrets, company_id: str) -> Readers:
+    """Return how the broker sees a company's workers.
 
     Raises:
         TransientError: when the broker does not answer.
+        ConfigurationError: when it refuses us.
     """
-    group = ingest_group(settings, company_id)
+    groups = [group(settings, company_id) for group in (ingest_group, correlate_group)]
     options = client_options(settings, secrets)
+    facts = TopicPartition(settings.topic(FACTS), partition_of(company_id, settings.fact_partitions))
     try:
-        admin = KafkaAdminClient(**options)
+        admin = KafkaAdminClient(**options, bootstrap_timeout_ms=_PATIENCE_MS)
         try:
-            committed = _committed(admin.list_group_offsets({group: None}), group)
+            known = {found["group_id"] for found in admin.list_groups()}
+            committed = _committed(admin, groups[0]) if groups[0] in known else {}
+            described = admin.describe_groups([group for group in groups if group in known])
         finally:
             admin.close()
-        consumer = KafkaConsumer(**options)
+        consumer = KafkaConsumer(**options, bootstrap_timeout_ms=_PATIENCE_MS, metrics_enabled=False)
         try:
             places = [
                 TopicPartition(settings.topic(name), partition)
                 for name in RAW_TOPICS
                 for partition in consumer.partitions_for_topic(settings.topic(name)) or ()
             ]
-            ends = consumer.end_offsets(places)
+            ends = consumer.end_offsets([*places, facts])
             begins = consumer.beginning_offsets(places)
         finally:
             consumer.close()
     except KafkaError as error:
-        raise TransientError(f"the broker {', '.join(settings.bootstrap)} does not answer ({error})") from None
-    lags = []
-    for place in places:
-        name = place.topic.removeprefix(settings.prefix)
-        if ends[place] > begins[place] or place in committed:
-            position = committed.get(place)
-            lags.append(Lag("ingest", name, place.partition, position or begins[place], ends[place]))
-    return lags
+        raise explain(error, settings) from None
+    lags = (
+        Lag(
+            "ingest",
+            place.topic.removeprefix(settings.prefix),
+            place.partition,
+            max(committed.get(place, 0), begins[place]),
+            ends[place],
+        )
+        for place in places
+    )
+    workers = [len(described[group]["members"]) if group in described else 0 for group in groups]
+    return Readers(tuple(lags), workers[0], workers[1], ends[facts])
 
 
-def _committed(answer: Any, group: str) -> dict[TopicPartition, int]:
-    offsets = answer.get(group, answer) if isinstance(answer, dict) else answer
+def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    offsets = admin.list_group_offsets({group: None})[group]
     return {place: found.offset for place, found in offsets.items() if found.offset >= 0}
