@@ -126,8 +126,12 @@ def end_process(error: BaseException) -> Any:
     os._exit(code)
 
 
-def run(app: faust.App, before_stop: Callable[[], Awaitable[None]]) -> None:
-    """Run an app until SIGTERM or SIGINT; does not return. `before_stop` is awaited once its stream has ended."""
+async def _nothing() -> None:
+    return
+
+
+def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -> None:
+    """Run an app until SIGTERM or SIGINT; does not return. `before_stop` is awaited before it lets go of the group."""
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def _finish(app: Any, **_: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,10 @@ PATIENCE = 10.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 # A child that ran this long is well; its next start waits no longer than its first. Unit: seconds.
-WELL_AFTER = 30.0
+WELL_AFTER = 10.0
 _PR_SET_PDEATHSIG = 1
+# What Faust tells a terminal, though there is none.
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Child:
     started_at: float = 0.0
     delay: float = FIRST_DELAY
     due_at: float = 0.0
+    was_well: bool = False
 
 
 class Failed(Exception):
@@ -63,7 +67,7 @@ class Supervisor:
         """Look after the children once; to be called several times a second.
 
         Raises:
-            Failed: when a child says that its configuration is wrong.
+            Failed: when a child ends in a way that starting it again cannot mend.
         """
         now = time.monotonic()
         for child in self._children:
@@ -74,9 +78,12 @@ class Supervisor:
             code = child.process.poll()
             if code is None:
                 continue
-            if code == EXIT_CONFIGURATION:
+            is_well = now - child.started_at > WELL_AFTER
+            child.was_well |= is_well
+            # What it said at its very start will be said again; later it may be the broker that is away.
+            if code == EXIT_CONFIGURATION or (code in (1, 2) and not child.was_well):
                 raise Failed(child.name, code)
-            child.delay = FIRST_DELAY if now - child.started_at > WELL_AFTER else min(child.delay * 2, LONGEST_DELAY)
+            child.delay = FIRST_DELAY if is_well else min(child.delay * 2, LONGEST_DELAY)
             child.due_at = now + child.delay
             child.process = None
             self._say(child.name, f"ended with code {code}; starts again in {child.delay:.1f} s")
@@ -121,17 +128,12 @@ class Supervisor:
 
     def _relay(self, name: str, output: IO[str]) -> None:
         for line in output:
-            if text := line.strip("\x1b[?25hl\r\n "):
+            if text := _TERMINAL_CODES.sub("", line).strip():
                 self._say(name, text)
 
     def _say(self, name: str, text: str) -> None:
         with self._lock:
             self._write(f"{name:<10} {text}")
-
-
-def bypassflow(*arguments: str) -> list[str]:
-    """Return the command that runs bypassflow with these arguments in the same Python."""
-    return [sys.executable, "-m", "cli", *arguments]
 
 
 def _die_with_parent() -> None:
