@@ -30,8 +30,10 @@ from dashboard.reading import Reading
 from pipeline.errors import BypassflowError, ConfigurationError
 
 if TYPE_CHECKING:
+    from agents.processes import Child
     from pipeline.identifiers import Identifiers
     from schemas.kafka import KafkaSettings, Secrets
+    from schemas.log import Log
     from schemas.settings import Configuration
     from sinks.store import Store
 
@@ -713,6 +715,227 @@ def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, S
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
     return settings, read_secrets(settings, os.environ)
+
+
+# The live pipeline: processes
+
+
+class Role(StrEnum):
+    """Which agent a worker runs."""
+
+    INGEST = "ingest"
+    CORRELATE = "correlate"
+
+
+Name = Annotated[
+    str | None,
+    typer.Option(help="Name of this worker, the same over restarts: its coming back then moves no partitions."),
+]
+LISTEN = "127.0.0.1:8765"
+
+
+@command
+def worker(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    only: Annotated[Role | None, typer.Option(help="Only this agent; default: both, in a process each.")] = None,
+    name: Name = None,
+) -> None:
+    """Run the agents of the live pipeline.
+
+    Ingest turns raw messages into facts, correlate folds facts into outcomes. Any number of workers may run; a worker
+    may be killed at any time.
+    """
+    if only is None:
+        arguments = _live_arguments(config, bootstrap)
+        _supervise([_worker_child(role, arguments, name and f"{name}-{role}") for role in reversed(Role)])
+        return
+    from agents.access import faust_options
+    from agents.lag import correlate_group, ingest_group
+    from agents.log import KafkaLog
+    from agents.topics import require_topics
+
+    settings, secrets = _kafka(config, bootstrap)
+    company = _company([Path()], config)
+    identifiers = _identifiers(company, _key_of(company))
+    require_topics(settings, secrets)
+    company_id = company.configuration.company.id
+    log = KafkaLog(settings, secrets)
+    group = ingest_group if only is Role.INGEST else correlate_group
+    from agents.app import make_app
+
+    agent = make_app(group(settings, company_id), faust_options(settings, secrets), name)
+    run = _run_ingest if only is Role.INGEST else _run_correlate
+    run(agent, company, identifiers, log, settings)
+
+
+def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+    from agents.app import run
+    from agents.ingest import Ingest, add_ingest
+    from pipeline.ceiling import Ceiling
+    from pipeline.intake import Intake
+    from schemas.topics import RAW_TOPICS
+
+    ingest = Ingest(
+        Intake(identifiers, company.configuration),
+        log,
+        company.configuration.company.id,
+        settings.fact_partitions,
+        Ceiling(),
+        _now,
+    )
+    add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
+    run(agent)
+
+
+def _run_correlate(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+    from agents.app import run
+    from agents.correlate import Correlate, add_correlate
+    from pipeline.configuration import engine_settings
+    from pipeline.correlation import Correlator
+    from schemas.topics import FACTS, partition_of
+
+    rules = engine_settings(company.configuration, identifiers)
+    partition = partition_of(rules.company_id, settings.fact_partitions)
+    correlate = Correlate(lambda: Correlator(rules, partition, log), _say)
+    desk = add_correlate(agent, correlate, settings.topic(FACTS), partition)
+    run(agent, lambda: desk.do(correlate.finish))
+
+
+@command
+def up(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    data: Annotated[Path, typer.Option(help="Folder for the broker's and the store's files.")] = Path(
+        "bypassflow-live"
+    ),
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the sink answers.")] = LISTEN,
+) -> None:
+    """Run the whole live pipeline on this machine.
+
+    A broker, unless one is named, the topics, the agents and the sink, with one log; Ctrl-C ends all of them in order.
+    For a laptop and a first try: on servers, let the service manager run each process.
+    """
+    import contextlib
+
+    from agents.broker import start_broker
+    from agents.topics import create_topics
+    from sinks.keyfile import load_or_create_key
+
+    company = _company([Path()], config)
+    _, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
+    if is_new:
+        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    data.mkdir(parents=True, exist_ok=True)
+    address = data / "bootstrap"
+    address.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(address.unlink, missing_ok=True)
+        if bootstrap is None:
+            broker = stack.enter_context(start_broker(data / "broker"))
+            bootstrap = broker.bootstrap
+            _say(f"broker     {broker.kind} at {bootstrap}")
+        create_topics(*_kafka(config, bootstrap))
+        arguments = _live_arguments(config, bootstrap)
+        sink = ["sink", "--db", str(data / "bypassflow.duckdb"), "--listen", listen, *arguments]
+        children = [_child("sink", sink), *(_worker_child(role, arguments, f"up-{role}") for role in reversed(Role))]
+        _supervise(children, lambda: address.write_text(f"{bootstrap}\n", encoding="utf-8"))
+
+
+@command
+def status(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    url: Annotated[str, typer.Option(envvar="BYPASSFLOW_URL", help="Where the sink answers.")] = f"http://{LISTEN}",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all that was published stands in the store.")
+    ] = False,
+    patience: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait at most.")] = "10min",
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Say how the live pipeline is doing.
+
+    Lag per agent and partition, how far event time is, what the sink holds. Ends with 1 when something is wrong.
+    """
+    import time
+
+    from agents.lag import readers
+    from agents.topics import check_topics
+    from dashboard.progress import progress, progress_table
+    from sinks.remote import sink_status
+    from schemas.settings_values import parse_duration
+
+    settings, secrets = _kafka(config, bootstrap)
+    company_id = _company([Path()], config).configuration.company.id
+    deadline = time.monotonic() + parse_duration(patience).total_seconds()
+    topic_problems = check_topics(settings, secrets)
+    while True:
+        found = progress(readers(settings, secrets, company_id), sink_status(url), topic_problems)
+        if found.is_done or not wait or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    if format is Shape.JSON:
+        _write_json(found.row())
+    else:
+        _show(progress_table(found))
+    if wait and not found.is_done:
+        raise _failure(f"{found.behind:,} messages are still to be read after {patience}; see above")
+    for problem in found.problems:
+        _say(problem)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _key_of(company: Company) -> bytes:
+    """Return the key of a company whose tokens must be those of its other processes: it is never made here."""
+    from sinks.keyfile import load_key
+
+    return load_key(company.key_path)
+
+
+def _live_arguments(config: Path | None, bootstrap: str | None) -> list[str]:
+    """Return the options that a child process needs to find the same company and broker."""
+    chosen = ["--config", str(config)] if config is not None else []
+    return [*chosen, *(["--bootstrap", bootstrap] if bootstrap is not None else [])]
+
+
+def _worker_child(role: Role, arguments: Sequence[str], name: str | None) -> Child:
+    named = ["--name", name] if name else []
+    return _child(role, ["worker", "--only", role, *arguments, *named])
+
+
+def _child(name: str, arguments: Sequence[str]) -> Child:
+    from agents.processes import Child
+
+    return Child(name, [sys.executable, "-m", "cli", *arguments])
+
+
+def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda: None) -> None:
+    """Keep children running until this process is told to end; `started` is called when all of them are."""
+    import signal
+    import time
+
+    from agents.processes import Failed, Supervisor
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    supervisor = Supervisor(children, _say)
+    try:
+        supervisor.start()
+        started()
+        while True:
+            supervisor.watch()
+            time.sleep(0.2)
+    except Failed as failure:
+        raise _failure(f"{failure}; see above") from None
+    except KeyboardInterrupt:
+        _say("ending")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        supervisor.stop()
+        _say("all processes have ended")
 
 
 def main() -> None:
