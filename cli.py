@@ -731,7 +731,7 @@ Name = Annotated[
     str | None,
     typer.Option(help="Name of this worker, the same over restarts: its coming back then moves no partitions."),
 ]
-LISTEN = "127.0.0.1:8765"
+LISTEN = "127.0.0.1:8766"
 
 
 @command
@@ -862,7 +862,6 @@ def status(
     from agents.lag import readers
     from agents.topics import check_topics
     from dashboard.progress import progress, progress_table
-    from sinks.remote import sink_status
     from schemas.settings_values import parse_duration
 
     settings, secrets = _kafka(config, bootstrap)
@@ -870,7 +869,7 @@ def status(
     deadline = time.monotonic() + parse_duration(patience).total_seconds()
     topic_problems = check_topics(settings, secrets)
     while True:
-        found = progress(readers(settings, secrets, company_id), sink_status(url), topic_problems)
+        found = progress(readers(settings, secrets, company_id), _sink_status(url), topic_problems)
         if found.is_done or not wait or time.monotonic() > deadline:
             break
         time.sleep(0.5)
@@ -884,6 +883,19 @@ def status(
         _say(problem)
     if found.problems:
         raise typer.Exit(1)
+
+
+def _sink_status(url: str) -> dict[str, Any] | None:
+    """Return what a sink says of itself; None when nobody answers."""
+    from sinks.remote import RemoteAnswers
+
+    from pipeline.errors import TransientError
+
+    try:
+        with RemoteAnswers(url) as asked:
+            return asked.status()
+    except TransientError:
+        return None
 
 
 def _key_of(company: Company) -> bytes:

@@ -85,7 +85,7 @@ def readers(settings: KafkaSettings, secrets: Secrets, company_id: str) -> Reade
         finally:
             consumer.close()
     except KafkaError as error:
-        raise explain(error, settings) from None
+        raise explain(error, settings, secrets) from None
     lags = (
         Lag(
             "ingest",

@@ -1,4 +1,4 @@
-"""A live pipeline for tests: its processes as users start them, what is published to it, and what its store then holds."""
+"""A live pipeline for tests: its processes as users start them, what they are sent, and what their store then holds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.integration.companies import rows_of
 from schemas.kafka import KafkaSettings
+from tests.integration.companies import rows_of
 
 # Nothing here takes as long on a machine that is not lost; a test that waits longer has failed. Unit: seconds.
 PATIENCE = 120.0
 # What a live store cannot know of files, and says of its own making.
+CLI = (sys.executable, "-m", "cli")
 NOT_COMPARED = ("files", "source_file", "dead_letter")
 
 
@@ -76,7 +77,7 @@ class Pipeline:
             arguments = ["worker", "--only", role, "--config", self.config, "--name", name]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "cli", *map(str, arguments), *self.options.get(role, [])],
+                [*CLI, *map(str, arguments), *self.options.get(role, [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -107,7 +108,7 @@ class Pipeline:
     def run(self, *arguments: str | Path) -> str:
         """Run a command to its end and return its output; one that fails fails the test."""
         done = subprocess.run(
-            [sys.executable, "-m", "cli", *map(str, arguments)],
+            [*CLI, *map(str, arguments)],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, f"{arguments[0]}: {done.stdout}{done.stderr}{self.logs()}"
@@ -116,7 +117,7 @@ class Pipeline:
     def status(self) -> dict[str, Any]:
         """Return what `bypassflow status` says."""
         done = subprocess.run(
-            [sys.executable, "-m", "cli", "status", "--config", str(self.config), "--url", self.url, "--format", "json"],
+            [*CLI, "status", "--config", str(self.config), "--url", self.url, "--format", "json"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
         assert done.stdout, f"{done.stderr}{self.logs()}"
