@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.setup-complete
 CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-older check types bench docs format lock build clean
+.PHONY: help setup demo broker test test-older check types bench docs format lock build clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(STAMP): pyproject.toml requirements/runtime.txt requirements/development.txt
 
 demo: $(STAMP)  ## four simulated weeks of a company: simulate, replay, report, explain, evaluate
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh demo
+
+broker: $(STAMP)  ## run a broker on a free port of this machine until Ctrl-C, and print its address
+	@$(BIN)/python -m agents.broker
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -31,6 +31,7 @@ from pipeline.errors import BypassflowError, ConfigurationError
 
 if TYPE_CHECKING:
     from pipeline.identifiers import Identifiers
+    from schemas.kafka import KafkaSettings, Secrets
     from schemas.settings import Configuration
     from sinks.store import Store
 
@@ -94,7 +95,10 @@ Database = Annotated[Path, typer.Option("--db", envvar="BYPASSFLOW_DB", help="Th
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Register a command whose expected errors become one sentence on standard error and exit code 1."""
+    return app.command()(_guarded(function))
 
+
+def _guarded(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def guarded(*arguments: P.args, **options: P.kwargs) -> None:
         try:
@@ -109,7 +113,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             place = f"{error.filename}: " if error.filename else ""
             raise _failure(f"{place}{(error.strerror or str(error)).lower()}") from None
 
-    return app.command()(guarded)
+    return guarded
 
 
 # What commands share
@@ -621,6 +625,94 @@ def _local_zone() -> str:
         if name in names and name not in ("UTC", "Etc/UTC", "localtime"):
             return name
     return CompanySettings().timezone
+
+
+# The live pipeline: topics
+
+topics = typer.Typer(no_args_is_help=True, help="Make and check the topics of the live pipeline.")
+app.add_typer(topics, name="topics")
+
+KafkaConfig = Annotated[
+    Path | None, typer.Option("--config", help="Configuration; default: bypassflow.toml here, if there is one.")
+]
+Bootstrap = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        envvar="BYPASSFLOW_BOOTSTRAP",
+        help="Brokers to begin with, with commas; instead of the configuration's.",
+    ),
+]
+
+
+@topics.command("create")
+@_guarded
+def create_topics(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
+    """Make the topics that are missing.
+
+    Prints their names. Topics that are there stay as they are.
+    """
+    from agents import topics as agent
+
+    settings, secrets = _kafka(config, bootstrap)
+    made = agent.create_topics(settings, secrets)
+    for name in made:
+        typer.echo(name)
+    _say(f"made {len(made)} of {len(settings.topics())} topics; the others were there")
+
+
+@topics.command("check")
+@_guarded
+def check_topics(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
+    """Compare the topics with the configuration.
+
+    Says what is missing or different, and ends with 1 then.
+    """
+    from agents import topics as agent
+
+    settings, secrets = _kafka(config, bootstrap)
+    differences = agent.check_topics(settings, secrets)
+    for difference in differences:
+        _say(difference)
+    if differences:
+        raise _failure("the topics are not as the configuration asks for; see above")
+    _say(f"{len(settings.topics())} topics are as the configuration asks for")
+
+
+@topics.command("describe")
+@_guarded
+def describe_topics(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Print what the topics are for and how they are kept."""
+    from agents import topics as agent
+
+    rows = agent.describe_topics(*_kafka(config, bootstrap))
+    if format is Shape.JSON:
+        _write_json(rows)
+    else:
+        _show(terminal.topic_table(rows))
+
+
+def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, Secrets]:
+    """Return how the broker is reached: what the configuration says, with files whole and secrets read."""
+    import logging
+
+    from agents.access import read_secrets
+    from schemas.kafka import with_bootstrap
+
+    # Its complaints about a broker that is away repeat, for engineers, what we say in one sentence.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    company = _company([Path()], config)
+    settings = company.configuration.kafka.beside(str(company.base))
+    if bootstrap is not None:
+        try:
+            settings = with_bootstrap(settings, bootstrap)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
+    return settings, read_secrets(settings, os.environ)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -346,3 +347,21 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a broker until somebody ends this process; print its address. The data directory may be named."""
+    with contextlib.ExitStack() as stack:
+        folder = arguments[0] if arguments else stack.enter_context(tempfile.TemporaryDirectory())
+        broker = stack.enter_context(start_broker(Path(folder)))
+        print(broker.bootstrap, flush=True)
+        what = "Apache Kafka" if broker.kind == "kafka" else "the embedded broker, in memory,"
+        print(f"{what} runs; end it with Ctrl-C", file=sys.stderr)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            while broker.is_running:
+                time.sleep(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -38,6 +38,7 @@ class KafkaLog:
     ) -> None:
         """`patience`: how long a broker may be silent before a call gives up with TransientError."""
         self._settings = settings
+        self._secrets = secrets
         self._options = client_options(settings, secrets)
         self._patience = patience
         self._lock = threading.Lock()
@@ -250,7 +251,7 @@ class KafkaLog:
         return TopicPartition(self._settings.topic(topic), partition)
 
     def _explained(self, error: KafkaError) -> BypassflowError:
-        return explain(error, self._settings)
+        return explain(error, self._settings, self._secrets)
 
     def _who(self) -> str:
         return f"the broker at {', '.join(self._settings.bootstrap)}"

@@ -16,6 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from agents.faults import explain
+from agents.probe import probe
 from pipeline.errors import ConfigurationError
 from schemas.kafka import NO_SECRETS, KafkaSettings, Secrets, broker_options, client_options
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES, RAW_TOPICS, Topic
@@ -49,7 +50,7 @@ def create_topics(
     with _admin(settings, secrets) as admin:
         there = set(admin.list_topics())
         missing = {name: topic for name, topic in wanted.items() if name not in there}
-        made = [name for name, topic in missing.items() if _make(admin, settings, name, topic)]
+        made = [name for name, topic in missing.items() if _make(admin, settings, secrets, name, topic)]
         admin.wait_for_topics(list(missing), timeout_ms=_PATIENCE_MILLISECONDS)
     return made
 
@@ -180,7 +181,7 @@ def _row(settings: KafkaSettings, topic: Topic, found: FoundTopic | None) -> dic
     }
 
 
-def _make(admin: Any, settings: KafkaSettings, name: str, topic: Topic) -> bool:
+def _make(admin: Any, settings: KafkaSettings, secrets: Secrets, name: str, topic: Topic) -> bool:
     """Make one topic; return False when somebody else did so meanwhile."""
     wanted = {
         "num_partitions": topic.partitions,
@@ -194,7 +195,7 @@ def _make(admin: Any, settings: KafkaSettings, name: str, topic: Topic) -> bool:
         return True
     if error is TopicAlreadyExistsError:
         return False
-    explained = explain(error(), settings)
+    explained = explain(error(), settings, secrets)
     if isinstance(explained, ConfigurationError):
         raise explained
     raise ConfigurationError(
@@ -205,6 +206,9 @@ def _make(admin: Any, settings: KafkaSettings, name: str, topic: Topic) -> bool:
 
 @contextlib.contextmanager
 def _admin(settings: KafkaSettings, secrets: Secrets) -> Iterator[Any]:
+    refusal = probe(settings, secrets)
+    if refusal is not None:
+        raise refusal
     try:
         admin = KafkaAdminClient(
             **client_options(settings, secrets),
@@ -212,11 +216,11 @@ def _admin(settings: KafkaSettings, secrets: Secrets) -> Iterator[Any]:
             request_timeout_ms=_PATIENCE_MILLISECONDS,
         )
     except KafkaError as error:
-        raise explain(error, settings) from None
+        raise explain(error, settings, secrets) from None
     try:
         yield admin
     except KafkaError as error:
-        raise explain(error, settings) from None
+        raise explain(error, settings, secrets) from None
     finally:
         with contextlib.suppress(KafkaError):
             admin.close()

@@ -330,3 +330,18 @@ def source_table(rows: Iterable[Row]) -> Table:
     for row in rows:
         result.add_row(str(row["format"]), str(row["title"]), str(row["description"]), end_section=True)
     return result
+
+
+def topic_table(rows: Iterable[Row]) -> Table:
+    """Return the topics of the live pipeline, and how they are kept."""
+    result = table(
+        Column("topic", style="cyan", no_wrap=True), right("partitions"), right("copies"), "kept for", right("largest"),
+        "what it holds",
+    )  # fmt: skip
+    for row in rows:
+        cells = [str(row["partitions"]), str(row["replication"]), or_nothing(row["kept"])]
+        cells.append(count(row["largest_message_bytes"]))
+        if not row["is_there"]:
+            cells = ["missing", "", "", ""]
+        result.add_row(str(row["topic"]), *cells, str(row["reason"]))
+    return result

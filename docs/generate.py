@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from typer import Typer
 from typer.testing import CliRunner
 
 from cli import app
@@ -47,11 +48,21 @@ def code(text: str) -> str:
 
 def command_page() -> str:
     app.rich_markup_mode = None
-    names = [str(info.name or info.callback.__name__) for info in app.registered_commands if info.callback]
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.typer_instance.rich_markup_mode = None
+    names = [(name,) for name in _names(app)]
+    for group in app.registered_groups:
+        if group.typer_instance is not None and group.name:
+            names += [(str(group.name), name) for name in _names(group.typer_instance)]
     parts = [NOTE, "# Commands", _help()]
-    for name in names:
-        parts += [f"## bypassflow {name}", _help(name)]
+    for command in names:
+        parts += [f"## bypassflow {' '.join(command)}", _help(*command)]
     return _page(parts)
+
+
+def _names(group: Typer) -> list[str]:
+    return [str(info.name or info.callback.__name__) for info in group.registered_commands if info.callback]
 
 
 def _help(*command: str) -> str:

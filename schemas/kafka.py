@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Strict, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.settings_values import Duration, SettingsTable
@@ -219,6 +219,19 @@ class Secrets:
 
 
 NO_SECRETS: Final = Secrets()
+
+
+def with_bootstrap(settings: KafkaSettings, bootstrap: str) -> KafkaSettings:
+    """Return the same settings for brokers at other addresses, with commas between them.
+
+    Raises:
+        ValueError: when they are no addresses.
+    """
+    try:
+        parsed = KafkaSettings(bootstrap=bootstrap).bootstrap  # type: ignore[arg-type]
+    except ValidationError:
+        raise ValueError(f"{bootstrap!r} is not host:port, such as '127.0.0.1:9092'") from None
+    return settings.model_copy(update={"bootstrap": parsed})
 
 
 def client_options(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> dict[str, Any]:
