@@ -110,7 +110,7 @@ def test_the_embedded_broker_is_taken_where_there_is_no_java(tmp_path: Path, mon
 
 
 def test_a_broker_that_does_not_start_says_its_last_words(tmp_path: Path) -> None:
-    with pytest.raises((TransientError, ConfigurationError), match="num.io.threads"):
+    with pytest.raises((TransientError, ConfigurationError), match=r"num\.io\.threads"):
         start_broker(tmp_path, kind="kafka", options={"num.io.threads": "0"})
 
 
