@@ -93,6 +93,12 @@ Values = Annotated[list[str] | None, typer.Option(metavar="VALUE", help="Only th
 Since = Annotated[str | None, typer.Option(metavar="DATE", help="From this day or instant on, in the company's zone.")]
 Until = Annotated[str | None, typer.Option(metavar="DATE", help="Before this day or instant.")]
 Database = Annotated[Path, typer.Option("--db", envvar="BYPASSFLOW_DB", help="The store, a DuckDB file.")]
+AnyDatabase = Annotated[
+    Path | None, typer.Option("--db", envvar="BYPASSFLOW_DB", help="The store, a DuckDB file that nobody writes.")
+]
+Url = Annotated[
+    str | None, typer.Option(metavar="URL", help="A running sink, such as http://127.0.0.1:8766, in place of a file.")
+]
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -372,7 +378,8 @@ def _show_run(db: Path) -> None:
 
 @command
 def report(
-    db: Database,
+    db: AnyDatabase = None,
+    url: Url = None,
     by: Annotated[str, typer.Option(metavar="DIMENSIONS", help=DIMENSIONS)] = "",
     since: Since = None,
     until: Until = None,
@@ -382,14 +389,13 @@ def report(
 
     As a whole or by dimensions, with the counts that it is made of and its 95 % interval.
     """
-    from sinks import export, measures
-    from sinks.store import Store
+    from sinks import export
+    from sinks.answers import answers
 
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
-    with Store.open(db) as store:
-        span = _span(store, since, until)
-        rows = measures.report(store, dimensions, *span)
-        (overall,) = measures.report(store, (), *span)
+    with answers(db, url) as asked:
+        found = asked.report(dimensions, since, until)
+    rows, overall = found.rows, found.overall
     if format is ReportShape.TABLE:
         _show(terminal.report_table(rows, dimensions, overall), terminal.headline(overall))
     elif format is ReportShape.JSON:
@@ -401,7 +407,8 @@ def report(
 
 @command
 def interactions(
-    db: Database,
+    db: AnyDatabase = None,
+    url: Url = None,
     since: Since = None,
     until: Until = None,
     channel: Values = None,
@@ -424,8 +431,8 @@ def interactions(
     Filters fit when any of their values does; the value none stands for no value. CSV, JSON and Parquet hold the
     evidence too.
     """
-    from sinks import export, measures
-    from sinks.store import Store
+    from sinks import export
+    from sinks.answers import answers
 
     wanted = {
         "channel": channel, "line": line, "direction": direction, "team": team, "function": function,
@@ -435,11 +442,9 @@ def interactions(
     is_table = format is RowShape.TABLE
     if format is RowShape.PARQUET and sys.stdout.isatty():
         raise ConfigurationError("Parquet is no text; send it to a file: ... --format parquet > interactions.parquet")
-    with Store.open(db) as store:
-        begin, end = _span(store, since, until)
+    with answers(db, url) as asked:
         most = TABLE_ROWS if is_table and limit is None else limit
-        filters = measures.Filters({name: values for name, values in wanted.items() if values}, begin, end, most)
-        found = measures.interactions(store, filters)
+        found = asked.interactions({name: values for name, values in wanted.items() if values}, since, until, most)
     if format is RowShape.PARQUET:
         export.write_parquet(found, sys.stdout.buffer)
     elif is_table:
@@ -457,23 +462,24 @@ def interactions(
 @command
 def explain(
     interaction: Annotated[str, typer.Argument(help="Id of the interaction, or enough of its beginning.")],
-    db: Database,
+    db: AnyDatabase = None,
+    url: Url = None,
 ) -> None:
     """Explain one interaction.
 
     Shows its raw events, whose identifier it is, and every activity around it with why it won or lost.
     """
     from dashboard.explanation import explanation
-    from sinks.explanations import explain as find
-    from sinks.store import Store
+    from sinks.answers import answers
 
-    with Store.open(db) as store:
-        _show(explanation(find(store, interaction)))
+    with answers(db, url) as asked:
+        _show(explanation(asked.explain(interaction)))
 
 
 @command
 def audit(
-    db: Database,
+    db: AnyDatabase = None,
+    url: Url = None,
     placebo: Annotated[
         int | None,
         typer.Option(metavar="DAYS", help="Move all activities by so many days and count what still matches."),
@@ -485,22 +491,14 @@ def audit(
     Per source, what became of each; fails when any is unaccounted for. With --placebo, counts what is traced by chance
     instead.
     """
-    from dashboard.exactness import placebo_table
-    from sinks import export, measures
-    from sinks.placebo import chance, longest_window
-    from sinks.store import Store
+    from sinks import export
+    from sinks.answers import answers
 
-    with Store.open(db) as store:
-        if placebo is not None:
-            found = chance(store, timedelta(days=placebo))
-            if format is Shape.JSON:
-                export.write_json(found, sys.stdout)
-            else:
-                _show(placebo_table(found, placebo))
-            if placebo and timedelta(days=abs(placebo)) <= longest_window(store):
-                _say("the shift is not longer than the windows, so true traces are found again; try --placebo 14")
-            return
-        accounts = measures.audit(store)
+    if placebo is not None:
+        _audit_chance(db, placebo, format)
+        return
+    with answers(db, url) as asked:
+        accounts = asked.audit()
     if format is Shape.JSON:
         export.write_json(accounts, sys.stdout)
     else:
@@ -510,15 +508,23 @@ def audit(
         raise _failure(f"{lost:,} raw events are unaccounted for; this is a defect of bypassflow, please report it")
 
 
-def _span(store: Store, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    """Return the instants that a user means, in the company's time zone."""
-    from zoneinfo import ZoneInfo
+def _audit_chance(db: Path | None, days: int, format: Shape) -> None:
+    from dashboard.exactness import placebo_table
+    from sinks import export
+    from sinks.placebo import chance, longest_window
+    from sinks.store import Store
 
-    from sinks import measures
-
-    zone = ZoneInfo(measures.zone_of(store))
-    begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
-    return begin, end
+    if db is None:
+        raise ConfigurationError("--placebo folds the whole store again; name a file, or a snapshot, with --db")
+    with Store.open(db) as store:
+        found = chance(store, timedelta(days=days))
+        is_short = bool(days) and timedelta(days=abs(days)) <= longest_window(store)
+    if format is Shape.JSON:
+        export.write_json(found, sys.stdout)
+    else:
+        _show(placebo_table(found, days))
+    if is_short:
+        _say("the shift is not longer than the windows, so true traces are found again; try --placebo 14")
 
 
 # Where the truth is known
@@ -948,6 +954,63 @@ def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.stop()
         _say("all processes have ended")
+
+
+# The live pipeline: the sink
+
+
+@command
+def sink(
+    db: Database,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where questions are answered, see --url.")] = (
+        "127.0.0.1:8766"
+    ),
+    snapshot_dir: Annotated[
+        Path | None, typer.Option(help="Folder for snapshots of the store; DIR/current leads to the newest.")
+    ] = None,
+    snapshot_every: Annotated[str, typer.Option(metavar="TIME", help="Time between two snapshots.")] = "10min",
+) -> None:
+    """Follow the live log into a store.
+
+    Makes the store when there is none, and goes on where it stands otherwise. Answers report, interactions, explain
+    and audit with --url meanwhile, for nobody else can open the file. Stops at SIGTERM.
+    """
+    import signal
+    import threading
+
+    from agents.log import KafkaLog
+    from pipeline.configuration import complete_through, engine_settings
+    from schemas.topics import partition_of
+    from sinks.keyfile import load_or_create_key
+    from sinks.live import open_live
+    from sinks.running import run, snapshot_plan
+    from sinks.store import RunRecord
+
+    plan = snapshot_plan(snapshot_dir, snapshot_every)
+    settings, secrets_ = _kafka(config, bootstrap)
+    company = _company([Path()], config)
+    key, _ = load_or_create_key(company.key_path, secrets.token_bytes)
+    rules = engine_settings(company.configuration, _identifiers(company, key))
+    started_at = _now().replace(tzinfo=None)
+    record = RunRecord(
+        started_at=started_at,
+        finished_at=started_at,
+        bypassflow_version=__version__,
+        configuration_digest=_digest(company.text.encode()),
+        key_digest=_digest(key),
+        company_id=rules.company_id,
+        timezone=company.configuration.company.timezone,
+        settings=rules.model_dump_json(),
+        complete_through=complete_through(company.configuration),
+    )
+    partition = partition_of(rules.company_id, settings.fact_partitions)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with KafkaLog(settings, secrets_) as log, open_live(db, record, partition, tell=_say) as live:
+        run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ Identifiers of customers are tokens everywhere; `identifier` columns show them m
 otherwise.
 """
 
-_ORDER = (
+VIEWS = (
     "interactions",
     "evidence",
     "crm_activities",
@@ -46,7 +46,7 @@ def page() -> str:
     with duckdb.connect(":memory:") as connection:
         catalog.create(connection)
         parts = [INTRODUCTION]
-        for view in _ORDER:
+        for view in VIEWS:
             comment = connection.execute("SELECT comment FROM duckdb_views() WHERE view_name = $1", [view]).fetchall()
             rows = connection.execute(
                 "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = $1 "

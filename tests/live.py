@@ -16,12 +16,13 @@ from pipeline.outcomes import Group, pack_claim, pack_group
 from pipeline.replay import fold_all
 from pipeline.sources.registry import DeadLetter
 from schemas.facts import SCHEMAS
-from schemas.log import Entry
+from schemas.log import Draft, Entry
 from schemas.packing import Pack, pack
 from schemas.settings import EngineSettings
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
-from sinks.live import LiveStore, open_live
+from sinks.live import TOPICS, LiveStore, open_live
 from sinks.store import RunRecord, Store
+from tests.memory_log import MemoryLog
 from tests.records import Fact, by_kind, tables
 from tests.stores import RUN, batch
 
@@ -122,6 +123,15 @@ def script_of(files: Files, seed: int = 0, messages: int = 6) -> Script:
         together = tables(fact for facts in by_file.values() for fact in facts)
         script.correlate(first, together, len(script.topics[FACTS]) - 1)
     return script
+
+
+def log_of(topics: Mapping[str, Sequence[Entry]], log: MemoryLog | None = None) -> MemoryLog:
+    """Return a log that holds what was written; with `log`, that one with the rest of it."""
+    log = log or MemoryLog(dict.fromkeys(TOPICS, 1))
+    for topic, entries in topics.items():
+        rest = entries[log.end(topic, 0) :]
+        log.append([Draft(topic, 0, entry.value, entry.key, entry.headers) for entry in rest])
+    return log
 
 
 def live_store(path: Path, run: RunRecord = LIVE_RUN, tell: Any = lambda sentence: None) -> LiveStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import signal
 import subprocess
@@ -16,12 +17,12 @@ import pytest
 
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.outcomes import Group
-from schemas.log import Draft, Entry
+from schemas.log import Entry
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from sinks.consumer import Consumer
 from sinks.live import TOPICS, LiveStore
 from sinks.store import Store
-from tests.live import Files, Script, live_store, replayed, script_of, shown_rows
+from tests.live import Files, Script, live_store, log_of, replayed, script_of, shown_rows
 from tests.memory_log import MemoryLog
 from tests.records import activity, call, contact, person, progress
 from tests.stores import NOON, letter
@@ -64,15 +65,6 @@ def live(path: Path) -> Iterator[LiveStore]:
         yield opened
 
 
-def log_of(script: Script, log: MemoryLog | None = None) -> MemoryLog:
-    """Return a log that holds what was written; with `log`, the rest of it."""
-    log = log or MemoryLog(dict.fromkeys(TOPICS, 1))
-    for topic, entries in script.topics.items():
-        rest = entries[log.end(topic, 0) :]
-        log.append([Draft(topic, 0, entry.value, entry.key, entry.headers) for entry in rest])
-    return log
-
-
 def consumer_of(live: LiveStore, log: MemoryLog, heard: list[str] | None = None, **options: int) -> Consumer:
     tell = (lambda sentence: None) if heard is None else heard.append
     return Consumer(live, log, 0, now=lambda: NOON, tell=tell, **{"least_free_bytes": 0, **options})
@@ -92,7 +84,7 @@ def follow(consumer: Consumer) -> int:
 def test_following_the_log_ends_as_a_replay_does(
     live: LiveStore, batch_bytes: int, expected: dict[str, list[str]]
 ) -> None:
-    log = log_of(script_of(files(), messages=12))
+    log = log_of(script_of(files(), messages=12).topics)
 
     follow(consumer_of(live, log, batch_bytes=batch_bytes))
 
@@ -111,7 +103,7 @@ def test_every_raw_event_stands_in_one_account_at_any_time(live: LiveStore) -> N
             script.topics[topic] += written.topics[topic][ahead[topic] : ahead[topic] + chance.randint(0, 6)]
         said = written.topics[OUTCOMES][ahead[OUTCOMES] : ahead[OUTCOMES] + 1]
         script.topics[OUTCOMES] += said if chance.random() < 0.5 and is_known(said, script) else []
-        log_of(script, log)
+        log_of(script.topics, log)
         consumer.take(*consumer.poll())
         for row in live.store.rows("SELECT source, unaccounted_count FROM accounts"):
             assert row["unaccounted_count"] == 0
@@ -130,7 +122,7 @@ def test_facts_wait_until_something_is_said_of_them(live: LiveStore) -> None:
     script.ingest("pbx", "f", [call("pbx:f:2", "10:00")])
     script.claim()
     script.say(Group(0, 0))
-    consumer = consumer_of(live, log_of(script))
+    consumer = consumer_of(live, log_of(script.topics))
 
     follow(consumer)
 
@@ -143,7 +135,7 @@ def test_a_store_goes_on_where_it_was(path: Path, expected: dict[str, list[str]]
     log = MemoryLog(dict.fromkeys(TOPICS, 1))
     for share in (3, 7, 100):
         part = Script(topics={topic: entries[: share * len(entries) // 10] for topic, entries in script.topics.items()})
-        log_of(part if share < 10 else script, log)
+        log_of((part if share < 10 else script).topics, log)
         with live_store(path) as live:
             consumer = consumer_of(live, log)
             follow(consumer)
@@ -158,7 +150,7 @@ def test_gaps_in_a_topic_are_passed(live: LiveStore) -> None:
     script.ingest("pbx", "f", [call("pbx:f:1", "10:00")])
     script.claim()
     script.say(Group(0, 0))
-    log = log_of(script)
+    log = log_of(script.topics)
     for topic in TOPICS:
         log.skip(topic, 0, 3)
 
@@ -169,9 +161,9 @@ def test_gaps_in_a_topic_are_passed(live: LiveStore) -> None:
 
 def test_what_retention_took_before_the_store_had_it_stops_the_sink(live: LiveStore) -> None:
     script = script_of(files(), messages=12)
-    log = log_of(Script(topics={topic: entries[:2] for topic, entries in script.topics.items()}))
+    log = log_of({topic: entries[:2] for topic, entries in script.topics.items()})
     follow(consumer_of(live, log))
-    log_of(script, log)
+    log_of(script.topics, log)
     log.expire(OUTCOMES, 0, 5)
 
     with pytest.raises(ConfigurationError, match=r"outcomes/0 begins at 5.*needs 2: retention was shorter"):
@@ -179,7 +171,7 @@ def test_what_retention_took_before_the_store_had_it_stops_the_sink(live: LiveSt
 
 
 def test_a_new_store_begins_with_what_is_kept_and_says_so(live: LiveStore) -> None:
-    log = log_of(script_of(files(), messages=12))
+    log = log_of(script_of(files(), messages=12).topics)
     log.expire(DEAD_LETTERS, 0, 2)
     heard: list[str] = []
 
@@ -190,7 +182,7 @@ def test_a_new_store_begins_with_what_is_kept_and_says_so(live: LiveStore) -> No
 
 
 def test_a_topic_that_was_made_anew_stops_the_sink(live: LiveStore) -> None:
-    follow(consumer_of(live, log_of(script_of(files()))))
+    follow(consumer_of(live, log_of(script_of(files()).topics)))
 
     with pytest.raises(ConfigurationError, match="the topic was made anew"):
         consumer_of(live, MemoryLog(dict.fromkeys(TOPICS, 1))).poll()
@@ -200,7 +192,7 @@ def test_damaged_outcomes_stop_the_sink(live: LiveStore) -> None:
     script = Script()
     script.claim()
     script.write(OUTCOMES, b"nonsense")
-    consumer = consumer_of(live, log_of(script))
+    consumer = consumer_of(live, log_of(script.topics))
 
     with pytest.raises(ConfigurationError, match="outcomes@1"):
         consumer.take(*consumer.poll())
@@ -250,7 +242,7 @@ def test_a_silent_broker_is_asked_again(live: LiveStore, expected: dict[str, lis
     log = SilentLog(dict.fromkeys(TOPICS, 1))
     log.silences = 0
     script = script_of(files())
-    log_of(script, log)
+    log_of(script.topics, log)
     log.silences = 2
     heard: list[str] = []
     consumer = consumer_of(live, log, heard)
@@ -265,7 +257,7 @@ def test_a_full_disk_pauses_the_sink_before_anything_breaks(live: LiveStore, mon
     free = [10, 10, 10**9]
     script = script_of(files())
     heard: list[str] = []
-    consumer = consumer_of(live, log_of(script), heard, least_free_bytes=10**6)
+    consumer = consumer_of(live, log_of(script.topics), heard, least_free_bytes=10**6)
     usage = lambda folder: type("Usage", (), {"free": free.pop(0) if len(free) > 1 else free[0]})  # noqa: E731
     monkeypatch.setattr("sinks.consumer.shutil.disk_usage", usage)
     monkeypatch.setattr("sinks.consumer._PAUSE", 0.05)
@@ -276,64 +268,61 @@ def test_a_full_disk_pauses_the_sink_before_anything_breaks(live: LiveStore, mon
 
 
 CHILD = """
-    import random, sys, threading
+    import pickle, random, sys
     from pathlib import Path
-    from tests.live import live_store, script_of
-    from tests.unit.test_sink_consumer import consumer_of, files, follow, log_of
+    from sinks.consumer import Consumer
+    from tests.live import live_store, log_of
+    from tests.stores import NOON
 
     path, seed = Path(sys.argv[1]), int(sys.argv[2])
-    log = log_of(script_of(files(), messages=30))
+    log = log_of(pickle.loads(path.with_suffix(".pickle").read_bytes()))
+    size = random.Random(seed).choice([1, 3_000, 9_000])
     print("ready", flush=True)
     with live_store(path) as live:
-        consumer = consumer_of(live, log, batch_bytes=random.Random(seed).choice([1, 3_000, 9_000]))
+        {prepare}
+        consumer = Consumer(live, log, 0, now=lambda: NOON, least_free_bytes=0, batch_bytes=size)
         while any(batch := consumer.poll()):
             consumer.take(*batch)
             if random.random() < 0.2:
                 live.settle()
-    print("done", flush=True)
 """
 
 
+def child_code(path: Path, prepare: str = "pass") -> str:
+    """Return a program that follows a log to its end; leave the log beside the store."""
+    topics = script_of(files(), messages=30).topics
+    path.with_suffix(".pickle").write_bytes(pickle.dumps(topics))
+    return textwrap.dedent(CHILD).format(prepare=prepare)
+
+
 def test_kills_at_any_moment_lose_and_double_nothing(path: Path, expected: dict[str, list[str]]) -> None:
+    code = child_code(path)
     chance = random.Random(7)
-    kills = 0
-    for attempt in range(60):
-        with subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(CHILD), str(path), str(attempt)],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        ) as child:  # fmt: skip
+    for attempt in range(12):
+        with subprocess.Popen([sys.executable, "-c", code, str(path), str(attempt)], cwd=ROOT, stdout=-1) as child:
             assert child.stdout is not None
-            assert child.stdout.readline() == "ready\n"
-            try:
-                child.wait(timeout=chance.uniform(0.0, 0.9) if kills < 12 else 60)
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                kills += 1
-                continue
-            assert child.returncode == 0
-            if kills >= 4:
-                break
-            path.unlink()
-    with Store.open(path, read_only=False) as store:
-        assert shown_rows(store) == expected
-    assert kills >= 4
+            assert child.stdout.readline() == b"ready\n"
+            time.sleep(chance.uniform(0.0, 0.8))
+            child.send_signal(signal.SIGKILL)
+    with live_store(path) as live:
+        follow(consumer_of(live, log_of(pickle.loads(path.with_suffix(".pickle").read_bytes()))))
+        assert shown_rows(live.store) == expected
 
 
 def test_a_write_that_finds_no_room_loses_nothing_that_was_written(path: Path, expected: dict[str, list[str]]) -> None:
     live_store(path).close()
-    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))\n"
-    heavy = limit + textwrap.dedent(CHILD).replace(
-        "with live_store(path) as live:",
-        "with live_store(path) as live:\n    live.store.connection.execute(\"SET checkpoint_threshold = '1KB'\")",
+    limit = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000)); "
+        "live.store.connection.execute(\"SET checkpoint_threshold = '1KB'\")"
     )
-
     failed = subprocess.run(
-        [sys.executable, "-c", heavy, str(path), "0"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", child_code(path, limit), str(path), "0"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
     assert failed.returncode == 1, failed.stderr
     assert "TransientError: no space left to write" in failed.stderr
     with live_store(path) as live:
         assert live.progress.offsets[FACTS] > 0
-        follow(consumer_of(live, log_of(script_of(files(), messages=30))))
+        follow(consumer_of(live, log_of(script_of(files(), messages=30).topics)))
         assert shown_rows(live.store) == expected

@@ -1,0 +1,116 @@
+"""The questions that people ask of a store, answered from a file or by a running sink that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from pipeline.errors import ConfigurationError
+from sinks import explanations, measures
+from sinks.explanations import Explanation
+from sinks.store import Store
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The number by dimensions, and as a whole."""
+
+    rows: list[Row]
+    overall: Row
+
+
+class Answers(Protocol):
+    """What can be asked. Days and instants are texts, meant in the company's time zone.
+
+    Every question raises ConfigurationError when it names what there is not.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
+        """Return the bypass share."""
+        ...
+
+    def interactions(
+        self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None
+    ) -> pa.Table:
+        """Return the interactions that fit, with their evidence."""
+        ...
+
+    def explain(self, interaction_id: str) -> Explanation:
+        """Return why an interaction has its outcome."""
+        ...
+
+    def audit(self) -> list[Row]:
+        """Return the accounts of every source."""
+        ...
+
+
+class StoreAnswers:
+    """Answers from a store that is open in this process, and closes it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.store.close()
+
+    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
+        """See `Answers`."""
+        begin, end = self._span(since, until)
+        (overall,) = measures.report(self.store, (), begin, end)
+        return Report(measures.report(self.store, by, begin, end), overall)
+
+    def interactions(
+        self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None
+    ) -> pa.Table:
+        """See `Answers`."""
+        begin, end = self._span(since, until)
+        return measures.interactions(self.store, measures.Filters(wanted, begin, end, limit))
+
+    def explain(self, interaction_id: str) -> Explanation:
+        """See `Answers`."""
+        return explanations.explain(self.store, interaction_id)
+
+    def audit(self) -> list[Row]:
+        """See `Answers`."""
+        return measures.audit(self.store)
+
+    def _span(self, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+        """Return the instants that a user means, in the company's time zone."""
+        zone = ZoneInfo(measures.zone_of(self.store))
+        begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
+        return begin, end
+
+
+def answers(db: Path | None, url: str | None) -> Answers:
+    """Return who answers: a running sink at `url`, or the store at `db`.
+
+    Raises:
+        ConfigurationError: when neither is named, or the store cannot be read.
+    """
+    if url is not None:
+        from sinks.remote import RemoteAnswers
+
+        return RemoteAnswers(url)
+    if db is None:
+        raise ConfigurationError("name a store with --db FILE, or a running sink with --url http://127.0.0.1:PORT")
+    return StoreAnswers(Store.open(db))

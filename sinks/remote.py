@@ -1,0 +1,114 @@
+"""Answers of a running sink, over HTTP: each question is a path of its own, and no SQL crosses the network."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+import pyarrow as pa
+
+from pipeline.errors import ConfigurationError, TransientError
+from pipeline.explain import Verdict
+from schemas.packing import InvalidPack, Pack, pack, unpack
+from sinks.answers import Report, Row
+from sinks.explanations import Explanation
+
+# Longer than the sink itself allows a question.
+_TIMEOUT_SECONDS: Final = 60.0
+_ROWS: Final = ("evidence", "holders")
+
+
+class RemoteAnswers:
+    """Answers of the sink at a URL such as http://127.0.0.1:8766."""
+
+    def __init__(self, url: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(f"{url!r} is no address of a sink; expected one such as http://127.0.0.1:8766")
+        self._url = url.rstrip("/")
+        # A sink is a neighbour: no proxy is asked.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held."""
+
+    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
+        """See `sinks.answers.Answers`."""
+        found = orjson.loads(self._ask("report", {"by": by, "since": since, "until": until}))
+        return Report(found["rows"], found["overall"])
+
+    def interactions(
+        self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None
+    ) -> pa.Table:
+        """See `sinks.answers.Answers`."""
+        values = {**wanted, "since": since, "until": until, "limit": None if limit is None else str(limit)}
+        return self._unpacked("interactions", values).tables["interactions"]
+
+    def explain(self, interaction_id: str) -> Explanation:
+        """See `sinks.answers.Answers`."""
+        return unpack_explanation(self._unpacked("explain", {"id": interaction_id}))
+
+    def audit(self) -> list[Row]:
+        """See `sinks.answers.Answers`."""
+        rows: list[Row] = orjson.loads(self._ask("audit", {}))
+        return rows
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the sink has come."""
+        found: dict[str, Any] = orjson.loads(self._ask("status", {}))
+        return found
+
+    def _unpacked(self, path: str, values: Mapping[str, object]) -> Pack:
+        try:
+            return unpack(self._ask(path, values))
+        except InvalidPack as error:
+            raise ConfigurationError(f"{self._url} answers with {error}; it is no sink of this version") from None
+
+    def _ask(self, path: str, values: Mapping[str, object]) -> bytes:
+        given = {name: value for name, value in values.items() if value is not None}
+        query = urllib.parse.urlencode(given, doseq=True)
+        try:
+            with self._opener.open(f"{self._url}/{path}?{query}", timeout=_TIMEOUT_SECONDS) as response:
+                content: bytes = response.read()
+                return content
+        except urllib.error.HTTPError as error:
+            raise self._told(error) from None
+        except (urllib.error.URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise TransientError(
+                f"no sink answers at {self._url} ({str(getattr(reason, 'strerror', None) or reason).lower()}); "
+                "`bypassflow sink` starts one, or name a store with --db"
+            ) from None
+
+    def _told(self, error: urllib.error.HTTPError) -> ConfigurationError | TransientError:
+        try:
+            sentence = str(orjson.loads(error.read())["error"])
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            sentence = f"{self._url} answers {error.code}; it is no sink of bypassflow"
+        return TransientError(sentence) if error.code >= 500 else ConfigurationError(sentence)
+
+
+def pack_explanation(explanation: Explanation) -> bytes:
+    """Return an explanation as a packed message."""
+    tables = {name: pa.Table.from_pylist(getattr(explanation, name)) for name in _ROWS}
+    tables["interaction"] = pa.Table.from_pylist([explanation.interaction])
+    tables["verdicts"] = pa.Table.from_pylist([asdict(verdict) for verdict in explanation.verdicts])
+    return pack(Pack({"summary": explanation.summary}, tables))
+
+
+def unpack_explanation(content: Pack) -> Explanation:
+    """Return the explanation that was packed."""
+    rows = {name: table.to_pylist() for name, table in content.tables.items()}
+    verdicts = [Verdict(**row) for row in rows["verdicts"]]
+    return Explanation(rows["interaction"][0], rows["evidence"], rows["holders"], verdicts, content.head["summary"])

@@ -1,0 +1,98 @@
+"""The sink as a whole: it follows the log, answers questions and takes snapshots until it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigurationError
+from schemas.log import Log
+from schemas.settings_values import parse_duration
+from sinks.consumer import Consumer, status_of
+from sinks.live import LiveStore
+from sinks.serving import Server
+from sinks.snapshots import Snapshots
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """Where snapshots go, and how often."""
+
+    folder: Path
+    every: timedelta
+
+
+def run(
+    live: LiveStore,
+    log: Log,
+    partition: int,
+    stop: threading.Event,
+    *,
+    listen: str,
+    plan: SnapshotPlan | None,
+    now: Callable[[], datetime],
+    tell: Callable[[str], None],
+) -> None:
+    """Run until `stop` is set; then the store is whole and says where to go on.
+
+    Raises:
+        ConfigurationError: when the log does not hold what the store needs, or nobody can listen there.
+        TransientError: when the store cannot be written any more. Nothing that was written is lost.
+    """
+    consumer = Consumer(live, log, partition, now=now, tell=tell)
+    host, port = address(listen)
+    with ExitStack() as parts:
+        snapshots: Snapshots | None = None
+        if plan is not None:
+            snapshots = Snapshots(live.store, plan.folder, plan.every, now=now, tell=tell)
+            thread = threading.Thread(target=snapshots.run, args=(stop,), name="snapshots")
+            thread.start()
+            parts.callback(thread.join)
+        parts.callback(stop.set)
+
+        def status() -> dict[str, Any]:
+            taken_at = snapshots.taken_at if snapshots is not None else None
+            age = None if taken_at is None else (now() - taken_at).total_seconds()
+            return status_of(consumer, live) | {"partition": partition, "snapshot_age_seconds": age}
+
+        server = parts.enter_context(Server(live.store, status, host, port))
+        tell(f"following partition {partition} into {live.store.path}; questions are answered at {server.url}")
+        consumer.run(stop)
+    tell("stopped; the store is whole, and a new start goes on where this one stood")
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return host and port of an address to listen on.
+
+    >>> address("127.0.0.1:8766")
+    ('127.0.0.1', 8766)
+
+    Raises:
+        ConfigurationError: when it is none.
+    """
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigurationError(f"{listen!r} is no address to listen on; expected HOST:PORT, such as 127.0.0.1:8766")
+    return host.strip("[]"), int(port)
+
+
+def snapshot_plan(folder: Path | None, every: str) -> SnapshotPlan | None:
+    """Return where snapshots go and how often; None without a folder.
+
+    Raises:
+        ConfigurationError: when `every` is no length of time, or too short.
+    """
+    if folder is None:
+        return None
+    try:
+        length = parse_duration(every)
+    except ValueError:
+        length = timedelta(0)
+    if length < timedelta(seconds=1):
+        raise ConfigurationError(f"{every!r} is no time between two snapshots; expected one such as 10min")
+    return SnapshotPlan(folder, length)
