@@ -81,17 +81,15 @@ def main(beforehand: int) -> None:
         seconds = time.perf_counter() - begun
         rows = 3 * BATCH * BATCHES
         print(
-            f"beside {beforehand:,} observations: {rows / seconds:,.0f} rows/s ({rows / 3 / seconds:,.0f} observations/s"
-            f" with their outcomes); a batch of {BATCH:,}: median {statistics.median(spent) * 1e3:,.0f} ms, "
-            f"longest {max(spent) * 1e3:,.0f} ms"
+            f"beside {beforehand:,} observations: {rows / seconds:,.0f} rows/s ({rows / 3 / seconds:,.0f} "
+            f"observations/s with their outcomes); a batch of {BATCH:,}: "
+            f"median {statistics.median(spent) * 1e3:,.0f} ms, longest {max(spent) * 1e3:,.0f} ms"
         )
         again = [Entry(fact.offset + BATCHES, fact.value) for fact, _ in batches[:10]]
         at = time.perf_counter()
         for entry in again:
             live.apply([entry])
         print(f"a batch that is wholly repeated: {(time.perf_counter() - at) / 10 * 1e3:,.0f} ms")
-        old, _ = messages(company, 0, 10, version)
-        at = time.perf_counter()
         scattered = pa.concat_tables([company.calls(n * max(1, beforehand // 100), 1) for n in range(100)])
         column = pa.repeat(pa.scalar("log"), 100)
         content = Pack(
