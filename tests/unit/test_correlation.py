@@ -36,6 +36,13 @@ class Broker(MemoryLog):
             self.was_read.append((topic, entry.offset))
             yield entry
 
+    def damage(self, topic: str, offset: int) -> None:
+        (entry,) = super().read(topic, 0, offset, offset + 1)
+        assert entry.value is not None
+        value = bytearray(entry.value)
+        value[-1] ^= 1
+        self._entries(topic, 0)[offset] = Entry(offset, bytes(value), entry.key)
+
     def publish(self, *facts: Fact, company: str = "acme") -> Entry:
         return self.write(pack(Pack({"type": "facts", "company_id": company}, tables(facts))))
 
@@ -208,6 +215,18 @@ def test_a_checkpoint_that_is_half_written_leaves_the_one_before(kept: int) -> N
 
     assert other.start().checkpoint == manifests[1]
     assert other.checkpoint().slot == 0
+
+
+def test_a_checkpoint_that_is_damaged_leaves_the_one_before() -> None:
+    log = Broker()
+    first = worker(log)
+    manifests = []
+    for day in range(2):
+        first.fold([log.publish(*calls(3, day))])
+        manifests.append(first.checkpoint())
+    log.damage(CHECKPOINTS, manifests[1].chunks[0])
+
+    assert Correlator(RULES, 0, log).start().checkpoint == manifests[0]
 
 
 def test_a_checkpoint_of_topics_that_were_made_anew_is_not_used() -> None:
