@@ -79,9 +79,9 @@ class DeadLetters:
             f"no dead letter {raw_id!r}; `bypassflow dead-letters list` shows those that the broker still has"
         )
 
-    def reasons(self) -> list[tuple[str, str, int]]:
-        """Return how many letters there are by source and reason, most first."""
-        counts = Counter((letter.source, letter.reason) for letter in self.find())
+    def reasons(self, reason: str | None = None) -> list[tuple[str, str, int]]:
+        """Return how many letters there are by source and reason, most first; those whose reason contains a text."""
+        counts = Counter((letter.source, letter.reason) for letter in self.find(reason=reason))
         return [(source, reason, count) for (source, reason), count in counts.most_common()]
 
     def retry(
