@@ -295,9 +295,11 @@ def _format(java: Sequence[str], properties: Path, data_dir: Path, listener: Lis
         if (listener.mechanism or "").startswith("SCRAM")
         for part in ("--add-scram", f"{listener.mechanism}=[name={user},password={password}]")
     ]
-    cluster = base64.urlsafe_b64encode(hashlib.md5(os.fsencode(data_dir), usedforsecurity=False).digest())
+    name = base64.urlsafe_b64encode(hashlib.md5(os.fsencode(data_dir), usedforsecurity=False).digest())
+    # What begins with a hyphen would be taken for an option.
+    cluster = name.decode().rstrip("=").replace("-", "A")
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster.decode().rstrip("="), "-c", str(properties), *users],
+        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *users],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

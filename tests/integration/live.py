@@ -39,7 +39,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = (self.company / "bypassflow.toml").read_text(encoding="utf-8")
+        text = self.config.read_text(encoding="utf-8").partition("\n[kafka]")[0]
         kafka = f'\n[kafka]\nbootstrap = ["{self.settings.bootstrap[0]}"]\nprefix = "{self.settings.prefix}"\n'
         self.config.write_text(text + kafka, encoding="utf-8")
         self.port = free_port()
@@ -56,8 +56,8 @@ class Pipeline:
 
     @property
     def config(self) -> Path:
-        """The company's configuration; it stands beside the company's files, so that paths in it hold."""
-        return self.company / f"live-{self.folder.name}.toml"
+        """The company's configuration, with the broker of this pipeline in it."""
+        return self.company / "bypassflow.toml"
 
     @property
     def db(self) -> Path:
