@@ -28,6 +28,9 @@ $(STAMP): pyproject.toml requirements/runtime.txt requirements/development.txt
 demo: $(STAMP)  ## four simulated weeks of a company: simulate, replay, report, explain, evaluate
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh demo
 
+live-demo: $(STAMP)  ## a simulated week through Kafka: broker, agents, sink, and the report while it changes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/live_demo.sh live-demo
+
 broker: $(STAMP)  ## run a broker on a free port of this machine until Ctrl-C, and print its address
 	@$(BIN)/python -m agents.broker
 
@@ -79,5 +82,5 @@ build: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
 
 clean:  ## remove what the targets made, .venv too
-	rm -rf $(VENV) $(OLDER) dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDER) dist demo live-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@
 set -euo pipefail
 folder=${1:?name a folder}
 company=$folder/company
-listen=127.0.0.1:${BYPASSFLOW_DEMO_PORT:-8765}
+listen=127.0.0.1:${BYPASSFLOW_DEMO_PORT:-8766}
 url=http://$listen
 
 say() { printf '\n%s\n' "$*" >&2; }
@@ -47,7 +47,7 @@ while kill -0 "$replay" 2>/dev/null; do
 done
 wait "$replay"
 
-say "\$ bypassflow status --url $url --wait"
+say "\$ bypassflow status --config $company/bypassflow.toml --url $url --wait"
 bypassflow status --bootstrap "$bootstrap" --config "$company/bypassflow.toml" --url "$url" --wait
 bypassflow report --url "$url" --by channel,team
 bypassflow audit --url "$url"
