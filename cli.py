@@ -15,7 +15,9 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -30,8 +32,12 @@ from dashboard.reading import Reading
 from pipeline.errors import BypassflowError, ConfigurationError
 
 if TYPE_CHECKING:
+    from agents.dead_letters import DeadLetters
+    from agents.processes import Child
     from pipeline.identifiers import Identifiers
+    from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
+    from schemas.log import Log
     from schemas.settings import Configuration
     from sinks.store import Store
 
@@ -167,6 +173,32 @@ def _identifiers(company: Company, key: bytes) -> Identifiers:
     return Identifiers(key, settings.company.region, settings.company.outside_prefixes, clear=is_clear)
 
 
+def _inputs(paths: Sequence[Path], company: Company, skip_unknown: bool) -> list[Input]:
+    from pipeline.sources import discovery
+
+    inputs = discovery.discover(paths, company.configuration, company.base, skip_unknown)
+    if skip_unknown:
+        for unknown in discovery.survey(paths, company.configuration, company.base).unknown:
+            _say(f"skipped {unknown.file}: {unknown.reason}")
+    return inputs
+
+
+def _key(company: Company) -> bytes:
+    """Return the company's secret key; made when there is none."""
+    from sinks.keyfile import load_or_create_key
+
+    key, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
+    if is_new:
+        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    return key
+
+
+def _is_typed(context: typer.Context, parameter: str) -> bool:
+    """Return whether an option stands on the command line, and is no default or variable of the environment."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _failure(sentence: str) -> typer.Exit:
     _say(f"bypassflow: {sentence}")
     return typer.Exit(1)
@@ -280,36 +312,52 @@ def check(directory: Directory, config: Config = None) -> None:
 
 @command
 def replay(
+    context: typer.Context,
     paths: Paths,
-    db: Database,
+    db: Annotated[
+        Path | None, typer.Option("--db", envvar="BYPASSFLOW_DB", help="Read into this store, a DuckDB file.")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Publish to the raw topics of these brokers instead.")
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="With --kafka: so many times as fast as it happened, such as 60x, or max.")
+    ] = "max",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --kafka: go on where the same replay was stopped.")
+    ] = False,
     config: Config = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Go on without files that no parser recognises.")
     ] = False,
 ) -> None:
-    """Read historical files into a store.
+    """Read historical files into a store, or into topics.
 
-    Prints what was read, what became of each record, and the bypass share. The same files again change nothing; files
-    of earlier runs that are not given again are kept.
+    With --db, prints what was read, what became of each record, and the bypass share. The same files again change
+    nothing; files of earlier runs that are not given again are kept.
+
+    With --kafka, publishes every record to the raw topics in the order of the events.
     """
+    if kafka is not None:
+        if _is_typed(context, "db"):
+            raise typer.BadParameter("give --db or --kafka, not both")
+        _publish(paths, config, skip_unknown, kafka, speed, resume)
+        return
+    if db is None:
+        raise typer.BadParameter("one of --db and --kafka is needed")
+    if resume or _is_typed(context, "speed"):
+        raise typer.BadParameter("--speed and --resume go with --kafka")
     from pipeline import configuration as configurations
     from pipeline.engine import Engine
     from pipeline.replay import fold_all
-    from pipeline.sources import discovery
     from pipeline.sources.feeding import feed
     from sinks.build import InputInfo, Progress, build
-    from sinks.keyfile import load_or_create_key
     from sinks.store import RunRecord
 
     started_at = _now()
     company = _company(paths, config)
-    inputs = discovery.discover(paths, company.configuration, company.base, skip_unknown)
-    if skip_unknown:
-        for unknown in discovery.survey(paths, company.configuration, company.base).unknown:
-            _say(f"skipped {unknown.file}: {unknown.reason}")
-    key, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
-    if is_new:
-        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    inputs = _inputs(paths, company, skip_unknown)
+    key = _key(company)
     identifiers = _identifiers(company, key)
     settings = configurations.engine_settings(company.configuration, identifiers)
     complete_through = configurations.complete_through(company.configuration)
@@ -704,6 +752,10 @@ def describe_topics(
 
 def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, Secrets]:
     """Return how the broker is reached: what the configuration says, with files whole and secrets read."""
+    return _kafka_of(_company([Path()], config), bootstrap)
+
+
+def _kafka_of(company: Company, bootstrap: str | None) -> tuple[KafkaSettings, Secrets]:
     import logging
 
     from agents.access import read_secrets
@@ -711,7 +763,6 @@ def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, S
 
     # Its complaints about a broker that is away repeat, for engineers, what we say in one sentence.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    company = _company([Path()], config)
     settings = company.configuration.kafka.beside(str(company.base))
     if bootstrap is not None:
         try:
@@ -719,6 +770,238 @@ def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, S
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
     return settings, read_secrets(settings, os.environ)
+
+
+# The live pipeline: processes
+
+
+class Role(StrEnum):
+    """Which agent a worker runs."""
+
+    INGEST = "ingest"
+    CORRELATE = "correlate"
+
+
+Name = Annotated[
+    str | None,
+    typer.Option(help="Name of this worker, the same over restarts: its coming back then moves no partitions."),
+]
+LISTEN = "127.0.0.1:8766"
+
+
+@command
+def worker(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    only: Annotated[Role | None, typer.Option(help="Only this agent; default: both, in a process each.")] = None,
+    name: Name = None,
+) -> None:
+    """Run the agents of the live pipeline.
+
+    Ingest turns raw messages into facts, correlate folds facts into outcomes. Any number of workers may run; a worker
+    may be killed at any time.
+    """
+    if only is None:
+        arguments = _live_arguments(config, bootstrap)
+        _supervise([_worker_child(role, arguments, name and f"{name}-{role}") for role in reversed(Role)])
+        return
+    from agents.access import faust_options
+    from agents.lag import correlate_group, ingest_group
+    from agents.log import KafkaLog
+    from agents.topics import require_topics
+
+    settings, secrets = _kafka(config, bootstrap)
+    company = _company([Path()], config)
+    identifiers = _identifiers(company, _key_of(company))
+    require_topics(settings, secrets)
+    company_id = company.configuration.company.id
+    log = KafkaLog(settings, secrets)
+    group = ingest_group if only is Role.INGEST else correlate_group
+    from agents.app import make_app
+
+    agent = make_app(group(settings, company_id), faust_options(settings, secrets), name)
+    run = _run_ingest if only is Role.INGEST else _run_correlate
+    run(agent, company, identifiers, log, settings)
+
+
+def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+    from agents.app import run
+    from agents.ingest import Ingest, add_ingest
+    from pipeline.ceiling import Ceiling
+    from pipeline.intake import Intake
+    from schemas.topics import RAW_TOPICS
+
+    ingest = Ingest(
+        Intake(identifiers, company.configuration),
+        log,
+        company.configuration.company.id,
+        settings.fact_partitions,
+        Ceiling(),
+        _now,
+    )
+    add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
+    run(agent)
+
+
+def _run_correlate(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+    from agents.app import run
+    from agents.correlate import Correlate, add_correlate
+    from pipeline.configuration import engine_settings
+    from pipeline.correlation import Correlator
+    from schemas.topics import FACTS, partition_of
+
+    rules = engine_settings(company.configuration, identifiers)
+    partition = partition_of(rules.company_id, settings.fact_partitions)
+    correlate = Correlate(lambda: Correlator(rules, partition, log), _say)
+    desk = add_correlate(agent, correlate, settings.topic(FACTS), partition)
+    run(agent, lambda: desk.do(correlate.finish))
+
+
+@command
+def up(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    data: Annotated[Path, typer.Option(help="Folder for the broker's and the store's files.")] = Path(
+        "bypassflow-live"
+    ),
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the sink answers.")] = LISTEN,
+) -> None:
+    """Run the whole live pipeline on this machine.
+
+    A broker, unless one is named, the topics, the agents and the sink, with one log; Ctrl-C ends all of them in order.
+    For a laptop and a first try: on servers, let the service manager run each process.
+    """
+    import contextlib
+
+    from agents.broker import start_broker
+    from agents.topics import create_topics
+    from sinks.keyfile import load_or_create_key
+
+    company = _company([Path()], config)
+    _, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
+    if is_new:
+        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    data.mkdir(parents=True, exist_ok=True)
+    address = data / "bootstrap"
+    address.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(address.unlink, missing_ok=True)
+        if bootstrap is None:
+            broker = stack.enter_context(start_broker(data / "broker"))
+            bootstrap = broker.bootstrap
+            _say(f"broker     {broker.kind} at {bootstrap}")
+        create_topics(*_kafka(config, bootstrap))
+        arguments = _live_arguments(config, bootstrap)
+        sink = ["sink", "--db", str(data / "bypassflow.duckdb"), "--listen", listen, *arguments]
+        children = [_child("sink", sink), *(_worker_child(role, arguments, f"up-{role}") for role in reversed(Role))]
+        _supervise(children, lambda: address.write_text(f"{bootstrap}\n", encoding="utf-8"))
+
+
+@command
+def status(
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    url: Annotated[str, typer.Option(envvar="BYPASSFLOW_URL", help="Where the sink answers.")] = f"http://{LISTEN}",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all that was published stands in the store.")
+    ] = False,
+    patience: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait at most.")] = "10min",
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Say how the live pipeline is doing.
+
+    Lag per agent and partition, how far event time is, what the sink holds. Ends with 1 when something is wrong.
+    """
+    import time
+
+    from agents.lag import readers
+    from agents.topics import check_topics
+    from dashboard.progress import progress, progress_table
+    from schemas.settings_values import parse_duration
+
+    settings, secrets = _kafka(config, bootstrap)
+    company_id = _company([Path()], config).configuration.company.id
+    deadline = time.monotonic() + parse_duration(patience).total_seconds()
+    topic_problems = check_topics(settings, secrets)
+    while True:
+        found = progress(readers(settings, secrets, company_id), _sink_status(url), topic_problems)
+        if found.is_done or not wait or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    if format is Shape.JSON:
+        _write_json(found.row())
+    else:
+        _show(progress_table(found))
+    if wait and not found.is_done:
+        raise _failure(f"{found.behind:,} messages are still to be read after {patience}; see above")
+    for problem in found.problems:
+        _say(problem)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _sink_status(url: str) -> dict[str, Any] | None:
+    """Return what a sink says of itself; None when nobody answers."""
+    from pipeline.errors import TransientError
+    from sinks.remote import RemoteAnswers
+
+    try:
+        with RemoteAnswers(url) as asked:
+            return asked.status()
+    except TransientError:
+        return None
+
+
+def _key_of(company: Company) -> bytes:
+    """Return the key of a company whose tokens must be those of its other processes: it is never made here."""
+    from sinks.keyfile import load_key
+
+    return load_key(company.key_path)
+
+
+def _live_arguments(config: Path | None, bootstrap: str | None) -> list[str]:
+    """Return the options that a child process needs to find the same company and broker."""
+    chosen = ["--config", str(config)] if config is not None else []
+    return [*chosen, *(["--bootstrap", bootstrap] if bootstrap is not None else [])]
+
+
+def _worker_child(role: Role, arguments: Sequence[str], name: str | None) -> Child:
+    named = ["--name", name] if name else []
+    return _child(role, ["worker", "--only", role, *arguments, *named])
+
+
+def _child(name: str, arguments: Sequence[str]) -> Child:
+    from agents.processes import Child
+
+    return Child(name, [sys.executable, "-m", "cli", *arguments])
+
+
+def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda: None) -> None:
+    """Keep children running until this process is told to end; `started` is called when all of them are."""
+    import signal
+    import time
+
+    from agents.processes import Failed, Supervisor
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    supervisor = Supervisor(children, _say)
+    try:
+        supervisor.start()
+        started()
+        while True:
+            supervisor.watch()
+            time.sleep(0.2)
+    except Failed as failure:
+        raise _failure(f"{failure}; see above") from None
+    except KeyboardInterrupt:
+        _say("ending")
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        supervisor.stop()
+        _say("all processes have ended")
 
 
 # The live pipeline: the sink
@@ -776,6 +1059,145 @@ def sink(
         signal.signal(number, lambda *_: stop.set())
     with KafkaLog(settings, secrets_) as log, open_live(db, record, partition, tell=_say) as live:
         run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
+
+
+# The live pipeline: files into topics, and dead letters
+
+
+def _publish(
+    paths: Sequence[Path], config: Path | None, skip_unknown: bool, bootstrap: str, speed: str, resume: bool
+) -> None:
+    from agents.log import KafkaLog
+    from agents.publisher import Pace, gather, parse_speed, publish
+    from agents.spool import FOLDER_NAME, Origin, Spool
+    from pipeline import configuration as configurations
+    from pipeline.errors import TransientError
+    from pipeline.identifiers import Identifiers
+    from pipeline.sources.feeding import feed
+
+    pace = Pace(parse_speed(speed), time.monotonic, time.sleep)
+    company = _company(paths, config)
+    kafka, kafka_secrets = _kafka_of(company, bootstrap)
+    inputs = _inputs(paths, company, skip_unknown)
+    key, settings = _key(company), company.configuration
+    # Raw topics carry clear identifiers; ingest makes the tokens.
+    identifiers = Identifiers(key, settings.company.region, settings.company.outside_prefixes, clear=True)
+    configurations.engine_settings(settings, identifiers)  # the company's own identifiers are told too, as in a store
+    complete_through = configurations.complete_through(settings)
+    stamps = [
+        (item.source, item.file, item.parser.name, item.size_bytes, item.path.stat().st_mtime_ns) for item in inputs
+    ]
+    folder, same_inputs = company.base / FOLDER_NAME, _digest(repr((stamps, company.text, _digest(key))).encode())
+    with (
+        Spool.resume(folder, same_inputs) if resume else Spool.create(folder, same_inputs) as spool,
+        KafkaLog(kafka, kafka_secrets) as log,
+        Reading(_messages(), sum(item.size_bytes for item in inputs)) as reading,
+    ):
+        if not resume:
+            feeds = (
+                (Origin(item.source, item.file, item.parser.name), feed(item, identifiers, _now(), complete_through))
+                for item in inputs
+            )
+            for warning in gather(spool, feeds, reading.advance):
+                _say(warning)
+        try:
+            publish(spool, log, kafka.partitions, pace, lambda done, total: reading.begin("publishing", done, total))
+        except (TransientError, KeyboardInterrupt) as error:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+            done = f"{spool.acknowledged_count:,} of {spool.record_count:,} records are published"
+            raise _failure(f"{reason}; {done}; the same command with --resume goes on there") from None
+    _say(f"published {spool.record_count:,} records to {kafka.topic('raw.*')}")
+
+
+dead_letters = typer.Typer(no_args_is_help=True, help="Show records that could not be used, and try them again.")
+app.add_typer(dead_letters, name="dead-letters")
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Those whose reason contains this text.")]
+
+
+@dead_letters.command("list")
+@_guarded
+def list_dead_letters(
+    reason: Reason = None,
+    by_reason: Annotated[bool, typer.Option("--by-reason", help="Count them by source and reason.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many; a table shows 50 unless told.")] = None,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Print which records could not be used, where they stand and why."""
+    from itertools import islice
+
+    most = limit if limit is not None or format is Shape.JSON else TABLE_ROWS
+    with _dead_letters(config, bootstrap) as (letters, _):
+        rows: list[dict[str, Any]]
+        if by_reason:
+            rows = [
+                {"source": source, "reason": text, "count": count} for source, text, count in letters.reasons(reason)
+            ]
+        else:
+            rows = [
+                {
+                    "raw_id": letter.raw_id,
+                    "reason": letter.reason,
+                    "topic": letter.topic,
+                    "refused_at": letter.written_at,
+                }
+                for letter in islice(letters.find(reason=reason), most)
+            ]
+    if format is Shape.JSON:
+        _write_json(rows)
+    elif rows:
+        _show(terminal.letter_table(rows[:most]))
+    else:
+        _say("no dead letters")
+
+
+@dead_letters.command("show")
+@_guarded
+def show_dead_letter(
+    raw_id: Annotated[str, typer.Argument(help="Identity of the record, as list prints it.")],
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Print one record as it was received, with everything in clear."""
+    with _dead_letters(config, bootstrap) as (letters, _):
+        letter = letters.one(raw_id)
+    _say(f"{letter.raw_id} from {letter.topic}, refused {letter.written_at:%Y-%m-%d %H:%M:%S} UTC: {letter.reason}")
+    typer.echo(letter.value)
+
+
+@dead_letters.command("retry")
+@_guarded
+def retry_dead_letters(
+    raw_ids: Annotated[list[str] | None, typer.Argument(metavar="RAW_ID", help="Identities of records.")] = None,
+    reason: Reason = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Publish records again, once what was wrong is mended.
+
+    They keep their identity: one that is used then is a dead letter no longer.
+    """
+    if sum((bool(raw_ids), reason is not None, every)) != 1:
+        raise typer.BadParameter("name records, or give one of --reason and --all")
+    with _dead_letters(config, bootstrap) as (letters, partitions):
+        count = letters.retry(letters.find(raw_ids or (), reason), partitions)
+    if not count:
+        raise _failure("no dead letter fits; `bypassflow dead-letters list` shows them")
+    _say(f"published {count:,} records again")
+
+
+@contextmanager
+def _dead_letters(config: Path | None, bootstrap: str | None) -> Iterator[tuple[DeadLetters, int]]:
+    """Give the company's dead letters, and how many partitions a raw topic has."""
+    from agents.dead_letters import DeadLetters
+    from agents.log import KafkaLog
+
+    company = _company([Path()], config)
+    settings, kafka_secrets = _kafka_of(company, bootstrap)
+    with KafkaLog(settings, kafka_secrets) as log:
+        yield DeadLetters(log, company.configuration.company.id, settings.fact_partitions), settings.partitions
 
 
 def main() -> None:

@@ -295,9 +295,11 @@ def _format(java: Sequence[str], properties: Path, data_dir: Path, listener: Lis
         if (listener.mechanism or "").startswith("SCRAM")
         for part in ("--add-scram", f"{listener.mechanism}=[name={user},password={password}]")
     ]
-    cluster = base64.urlsafe_b64encode(hashlib.md5(os.fsencode(data_dir), usedforsecurity=False).digest())
+    name = base64.urlsafe_b64encode(hashlib.md5(os.fsencode(data_dir), usedforsecurity=False).digest())
+    # What begins with a hyphen would be taken for an option.
+    cluster = name.decode().rstrip("=").replace("-", "A")
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster.decode().rstrip("="), "-c", str(properties), *users],
+        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *users],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -310,6 +312,8 @@ def _java_command(jars: Path, data_dir: Path) -> list[str]:
     return [
         "java",
         f"-Xmx{_HEAP}",
+        # It starts with half the work; what it does here needs no better code.
+        "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
         "-Dlog4j2.level=WARN",
         "-Djava.awt.headless=true",
@@ -351,16 +355,15 @@ def _free_port() -> int:
 
 def main(arguments: Sequence[str]) -> None:
     """Run a broker until somebody ends this process; print its address. The data directory may be named."""
-    with contextlib.ExitStack() as stack:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         folder = arguments[0] if arguments else stack.enter_context(tempfile.TemporaryDirectory())
         broker = stack.enter_context(start_broker(Path(folder)))
         print(broker.bootstrap, flush=True)
         what = "Apache Kafka" if broker.kind == "kafka" else "the embedded broker, in memory,"
         print(f"{what} runs; end it with Ctrl-C", file=sys.stderr)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with contextlib.suppress(KeyboardInterrupt):
-            while broker.is_running:
-                time.sleep(1)
+        while broker.is_running:
+            time.sleep(1)
 
 
 if __name__ == "__main__":

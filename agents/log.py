@@ -20,9 +20,10 @@ from schemas.kafka import LARGEST_REQUEST_BYTES, NO_SECRETS, KafkaSettings, Secr
 from schemas.log import Draft, Entry
 from schemas.topics import MAX_MESSAGE_BYTES
 
-# Large enough for a few of the largest messages; a consumer holds at most one such answer.
-_FETCH_BYTES: Final = 4 * MAX_MESSAGE_BYTES
+# A broker answers with one message at least. More would be fetched in vain by a read of a few small ones.
+_FETCH_BYTES: Final = MAX_MESSAGE_BYTES
 _POLL_MILLISECONDS: Final = 500
+_LAST_POLL_MILLISECONDS: Final = 100
 R = TypeVar("R")
 
 
@@ -100,14 +101,14 @@ class KafkaLog:
             ConfigurationError: when the topic or partition is not there.
         """
         place = self._place(topic, partition)
-        stop = min(stop, self.end(topic, partition))
-        start = max(start, self.begin(topic, partition))
-        if start >= stop:
+        begin, end = self.begin(topic, partition), self.end(topic, partition)
+        start = max(start, begin)
+        if start >= stop or begin == end:
             return
         consumer = self._take_consumer()
         is_whole = False
         try:
-            yield from self._read(consumer, place, start, stop)
+            yield from self._read(consumer, place, start, stop, end)
             is_whole = True
         except KafkaError as error:
             raise self._explained(error) from None
@@ -172,14 +173,17 @@ class KafkaLog:
 
     # Reading
 
-    def _read(self, consumer: Any, place: TopicPartition, start: int, stop: int) -> Iterator[Entry]:
+    def _read(self, consumer: Any, place: TopicPartition, start: int, stop: int, end: int) -> Iterator[Entry]:
         consumer.assign([place])
         consumer.seek(place, start)
         heard_at, position = time.monotonic(), start
         while position < stop:
-            records = consumer.poll(timeout_ms=_POLL_MILLISECONDS).get(place, ())
+            # The embedded broker tells an end that is too low; what is behind it is there at once or not at all.
+            wait = _POLL_MILLISECONDS if position < end else _LAST_POLL_MILLISECONDS
+            records = consumer.poll(timeout_ms=wait).get(place, ())
             for record in records:
-                if record.offset >= stop:
+                # Before `start`: it was beyond the end, and the consumer began anew.
+                if not start <= record.offset < stop:
                     return
                 yield Entry(record.offset, record.value, record.key, dict(record.headers), record.timestamp)
             # Offsets may be missing, the last ones too: where the consumer stands is what counts.
@@ -187,6 +191,8 @@ class KafkaLog:
             now = time.monotonic()
             if records or (reached is not None and reached > position):
                 heard_at, position = now, max(position, reached or 0)
+            elif position >= end:
+                return
             elif now - heard_at > self._patience.total_seconds():
                 raise TransientError(f"{self._who()} is silent at {place.topic}/{place.partition}@{position}")
 

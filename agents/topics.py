@@ -65,6 +65,17 @@ def check_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> list
     return differences(settings, find_topics(settings, secrets))
 
 
+def require_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> None:
+    """See that topics are there with enough partitions: nothing works without.
+
+    Raises:
+        TransientError: when no broker answers within ten seconds.
+        ConfigurationError: when the cluster refuses us, or a topic is missing or has too few partitions.
+    """
+    if sentences := lacking(settings, find_topics(settings, secrets)):
+        raise ConfigurationError("; ".join(sentences))
+
+
 def describe_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> list[dict[str, Any]]:
     """Return a row for each topic of the settings: what it is for, and how the cluster keeps it.
 
@@ -99,21 +110,27 @@ def find_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> dict[
 
 
 def differences(settings: KafkaSettings, found: Mapping[str, FoundTopic]) -> list[str]:
-    """Return what is not as the settings ask for, a sentence each with its remedy, in the order of the topics."""
+    """Return what is not as the settings ask for, a sentence each with its remedy: what is lacking first."""
+    there = [(topic, found[topic.name]) for topic in settings.topics() if topic.name in found]
+    return lacking(settings, found) + [part for pair in there for part in _differences(settings, *pair)]
+
+
+def lacking(settings: KafkaSettings, found: Mapping[str, FoundTopic]) -> list[str]:
+    """Return what nothing works without: missing topics and partitions, a sentence each with its remedy."""
     missing = [settings.topic(topic.name) for topic in settings.topics() if topic.name not in found]
-    sentences = []
-    if missing:
-        sentences.append(f"missing: {', '.join(missing)}; make them with: bypassflow topics create")
+    sentences = [f"missing: {', '.join(missing)}; make them with: bypassflow topics create"] if missing else []
     for topic in settings.topics():
-        if topic.name in found:
-            sentences += _differences(settings, topic, found[topic.name])
+        count = found[topic.name].partitions if topic.name in found else topic.partitions
+        if count < topic.partitions:
+            name = settings.topic(topic.name)
+            sentences.append(
+                f"{name} has {count} of {topic.partitions} partitions; {_more_partitions(topic, found[topic.name])}"
+            )
     return sentences
 
 
 def _differences(settings: KafkaSettings, topic: Topic, found: FoundTopic) -> Iterator[str]:
     name = settings.topic(topic.name)
-    if found.partitions < topic.partitions:
-        yield f"{name} has {found.partitions} of {topic.partitions} partitions; {_more_partitions(topic, found)}"
     if found.replication < settings.replication:
         yield (
             f"{name} has {found.replication} of {settings.replication} copies; reassign its replicas with the "

@@ -23,7 +23,7 @@ from statistics import median
 from benchmarks.measuring import BenchmarkFailed, run_python
 from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
 
-PARTS = ("calls", "mail", "fold", "hot")
+PARTS = ("calls", "mail", "fold", "hot", "rebuild")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print_folds(sizes.open_interactions, sizes.folds)
             if "hot" in parts:
                 _print_hot(sizes.hot)
+            if "rebuild" in parts:
+                _print_rebuild(sizes.open_interactions)
         except BenchmarkFailed as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -128,6 +130,22 @@ def _print_hot(sizes: Sequence[int]) -> None:
         row = [f"{interactions:,}", f"{interactions // 4:,}", f"{found['wall']:.2f}", f"{found['processor']:.2f}"]
         rows.append([*row, f"{each:.0f}"])
     _print_table(("interactions of one customer", "activities", "wall s", "processor s", "wall µs each"), rows)
+
+
+def _print_rebuild(open_interactions: int) -> None:
+    _say(f"a worker comes back to {open_interactions:,} open interactions")
+    found = json.loads(run_python("-m", "benchmarks.rebuild", str(open_interactions)).output)
+    header = ("facts", "first said s", "rebuilt s", "facts a second", "checkpoint MB", "written s", "restored s")
+    row = [
+        f"{found['facts']:,}",
+        f"{found['said_seconds']:.1f}",
+        f"{found['rebuild_seconds']:.1f}",
+        f"{found['facts'] / found['rebuild_seconds']:,.0f}",
+        f"{found['checkpoint_bytes'] / 1e6:.1f}",
+        f"{found['checkpoint_seconds']:.1f}",
+        f"{found['restore_seconds']:.1f}",
+    ]
+    _print_table(header, [row])
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

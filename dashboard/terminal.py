@@ -348,3 +348,17 @@ def topic_table(rows: Iterable[Row]) -> Table:
             cells = ["missing", "", "", ""]
         result.add_row(str(row["topic"]), *cells, str(row["reason"]))
     return result
+
+
+def letter_table(rows: Sequence[Row]) -> Table:
+    """Return dead letters, or counts of them; all rows have the same columns."""
+    names = list(rows[0])
+    result = table(*(right(name) if name == "count" else name.replace("_", " ") for name in names))
+    for row in rows:
+        cells = (count(row[name]) if name == "count" else _letter_cell(row[name]) for name in names)
+        result.add_row(*cells)
+    return result
+
+
+def _letter_cell(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)

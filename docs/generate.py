@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from cli import app
 from pipeline.sources import registry
 from schemas.export import json_schemas
+from schemas.reading import READING_MODELS
 from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS
 from sinks import reference as store
 
@@ -84,7 +85,8 @@ def schema_page() -> str:
     schemas = json_schemas()
     raw = [name for name in RECORD_MODELS if name in RAW_EVENT_KINDS]
     records = [name for name in RECORD_MODELS if name not in RAW_EVENT_KINDS]
-    others = [n for n in schemas if n not in RECORD_MODELS and n not in ("record", "configuration", "engine_settings")]
+    settings = ("record", "configuration", "engine_settings")
+    others = [name for name in schemas if name not in {*RECORD_MODELS, *READING_MODELS, *settings}]
     parts = [
         NOTE,
         "# Schemas",
@@ -96,6 +98,9 @@ def schema_page() -> str:
         *(_schema(schemas[name], name) for name in raw),
         "## Records of the CRM and of the company",
         *(_schema(schemas[name], name) for name in records),
+        "## Readings of files on topics",
+        "`bypassflow replay --kafka` sends these to the raw topics; a file never holds them.",
+        *(_schema(schemas[name], name) for name in READING_MODELS),
         "## Results",
         *(_schema(schemas[name], name) for name in others),
     ]

@@ -20,7 +20,7 @@ MINUTE: Final = 60 * SECOND
 Row = dict[str, object]
 
 
-def crm_facts(record: Record, position: int, context: ReadContext, latest: int) -> Iterator[tuple[FactKind, Row]]:
+def crm_facts(record: Record, position: int | str, context: ReadContext, latest: int) -> Iterator[tuple[FactKind, Row]]:
     """Yield the facts of one record of the CRM or the directory, one but for an activity on several accounts.
 
     Raises:
@@ -137,7 +137,7 @@ def _activities(
     record_id: str,
     kind: str,
     requester: list[str],
-    position: int,
+    position: int | str,
     context: ReadContext,
     latest: int,
 ) -> Iterator[tuple[FactKind, Row]]:
@@ -191,7 +191,7 @@ def _local_day(moment: datetime | None, context: ReadContext) -> date:
     return (moment.astimezone(context.zone) if moment.tzinfo else moment).date()
 
 
-def _place(position: int, context: ReadContext) -> Row:
+def _place(position: int | str, context: ReadContext) -> Row:
     return {"raw_id": context.raw_id(position), "source": context.source}
 
 

@@ -56,6 +56,7 @@ CROWD_PAIRS = 20_000
 _WORTH_THREADS = 2_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
+_SIZED = ("interaction", "leg", "mail_copy", "activity", "contact_fact")
 _ENDPOINTS = ("from_endpoint", "to_endpoint", "via_endpoint")
 # What is said, by name, and the columns of it; an interaction's others are for the next fold.
 _TOLD = {
@@ -205,6 +206,17 @@ class Engine:
         self._set_complete(state.complete_through)
         if state.closed_through is not None:
             self._set_closed(state.closed_through)
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many interactions, observations and activities are open, and how many contacts are known."""
+        counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in _SIZED)
+        interactions, legs, copies, activities, contacts = self._db.execute(f"SELECT {counts}").fetchall()[0]
+        return {
+            "interaction": interactions,
+            "observation": legs + copies,
+            "activity": activities,
+            "contact": contacts,
+        }
 
     def _close(self, through: datetime) -> None:
         """Leave in `closed_*` what of this fold need not be remembered."""

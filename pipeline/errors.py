@@ -5,6 +5,7 @@
     BypassflowError
     ├── InvalidRecord        one record cannot be used: dead letter, never retried
     ├── TransientError       may succeed when repeated: retry with backoff
+    │   └── Fenced           another worker has taken over: begin again, if the partition is still ours
     └── ConfigurationError   the run cannot start or go on as configured: stop
         └── UnknownFormat    no source recognises a file
 """
@@ -20,6 +21,10 @@ class InvalidRecord(BypassflowError):
 
 class TransientError(BypassflowError):
     """Something outside failed in a way that may pass."""
+
+
+class Fenced(TransientError):
+    """Another worker claimed the partition; what this one said since counts for nobody."""
 
 
 class ConfigurationError(BypassflowError):

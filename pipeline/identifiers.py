@@ -24,7 +24,7 @@ import publicsuffixlist
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.spellings import home_rules, whole_numbers
 from schemas.facts import IDENTIFIER
 
@@ -80,6 +80,7 @@ _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[
 _LONGEST_HOST: Final = 253
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PLAIN_ADDRESS: Final = re.compile(r"([a-z0-9_+-][a-z0-9._+-]{0,63})@([a-z0-9][a-z0-9.-]{0,250}[a-z0-9])").fullmatch
+_CANONICAL_NUMBER: Final = re.compile(r"\+?[0-9]{3,40}").fullmatch
 _NUMERIC_HOST: Final = re.compile(r"[0-9.]+").fullmatch
 
 _ADDRESS_IN_TEXT: Final = re.compile(r"[^\s@<>\"'`,;:()\[\]|=]{1,128}@[^\s@<>\"'`,;:()\[\]|=]{1,255}")
@@ -262,6 +263,7 @@ class Identifiers:
         self._recent: pa.Table = PHONE_TABLE.empty_table()
         self._emails: _Cache[str, _Address] = _Cache(CACHE_SIZE)
         self._domains: _Cache[str, tuple[str | None]] = _Cache(CACHE_SIZE // 10)
+        self._clears: _Cache[str, str] = _Cache(CACHE_SIZE)  # tokens by kind:canonical
         self._pending: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
 
     def phone(self, raw: str | None) -> Identity:
@@ -377,7 +379,7 @@ class Identifiers:
         if not text or text in WITHHELD_WORDS:
             return Identity(None, "handle", "")
         canonical = f"{namespace.lower()}:{text}"
-        display = canonical if self._clear else f"{namespace.lower()}:{text[0]}…"
+        display = canonical if self._clear else _masked_handle(canonical)
         return Identity(self._announce("handle", canonical, display), "handle", display)
 
     def domain_token(self, host_or_url: str | None) -> str | None:
@@ -389,6 +391,46 @@ class Identifiers:
             known = (self._read_domain(host_or_url),)
             self._domains.put(host_or_url, known)
         return known[0]
+
+    def token_of(self, kind: str, canonical: str) -> str:
+        """Return the token of an identifier in its canonical form, and announce it as reading it in any form would.
+
+        The canonical form is what stands in place of the masked one where identifiers are clear: +358401234567,
+        maija@example.fi, whatsapp:maija, example.fi; digits alone for a number that no numbering plan knows.
+
+        Raises:
+            InvalidRecord: when it is no canonical form of that kind; the message does not hold it.
+
+        >>> keyed = Identifiers(b"key")
+        >>> keyed.token_of("phone", "+358405551234") == keyed.phone("040 5551234").token
+        True
+        """
+        if kind == "phone" and _CANONICAL_NUMBER(canonical):
+            return self._announce("phone", canonical, canonical if self._clear else _masked_phone(canonical))
+        if kind == "email":
+            local, _, host = canonical.rpartition("@")
+            if local and len(host) <= _LONGEST_HOST and _HOST(host):
+                token = self._address(local, host)[0]
+                assert token is not None
+                return token
+        if kind == "handle" and all(canonical.partition(":")):
+            return self._announce("handle", canonical, canonical if self._clear else _masked_handle(canonical))
+        if kind == "domain" and len(canonical) <= _LONGEST_HOST and _HOST(canonical):
+            return self._announce("domain", canonical, canonical if self._clear else _masked_domain(canonical))
+        expected = f"a canonical {kind}" if kind in _KINDS else f"an identifier of kind {', '.join(_KINDS)}"
+        raise InvalidRecord(f"found a text of {len(canonical):,} characters; expected {expected}")
+
+    def clear_tokens(self, names: Iterable[str]) -> list[str]:
+        """Return the tokens of identifiers named kind:canonical, as `token_of` does; for many at once.
+
+        Raises:
+            InvalidRecord: when one is no canonical form of its kind.
+        """
+        return self._clears.get_all(names, self._read_clear)
+
+    def _read_clear(self, name: str) -> str:
+        kind, _, canonical = name.partition(":")
+        return self.token_of(kind, canonical)
 
     def drain(self) -> pa.Table:
         """Return the identifiers first seen since the last drain, as facts; one may come again later."""
@@ -546,10 +588,7 @@ class Identifiers:
             return _parse_with(phonenumbers, number, self._region)
 
     def _new_row(self, canonical: str, country_code: int, is_valid: bool) -> _Row:
-        if self._clear:
-            display = canonical
-        else:
-            display = f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
+        display = canonical if self._clear else _masked_phone(canonical, country_code)
         row = ("phone", self._announce("phone", canonical, display), False, display, is_valid)
         self._numbers.put(canonical, row)
         return row
@@ -585,7 +624,7 @@ class Identifiers:
         domain = registrable_domain(host_or_url)
         if domain is None or is_public_mail_domain(domain):
             return None
-        display = domain if self._clear else f"….{domain.rsplit('.', 1)[-1]}"
+        display = domain if self._clear else _masked_domain(domain)
         return self._announce("domain", domain, display)
 
     # Tokens
@@ -644,6 +683,24 @@ _XOR_5C: Final = bytes(byte ^ 0x5C for byte in range(256))
 def _masked_address(address: str) -> str:
     local, _, host = address.rpartition("@")
     return f"{local[:1]}…@….{host.rsplit('.', 1)[-1]}" if "." in host else f"{local[:1]}…@…"
+
+
+def _masked_phone(canonical: str, country_code: int | None = None) -> str:
+    """Return what is shown of a canonical number; `country_code` spares looking for it, 0: it has none."""
+    if country_code is None:
+        codes = phonenumbers.COUNTRY_CODE_TO_REGION_CODE  # none of them begins another one
+        heads = (int(canonical[1:end]) for end in (2, 3, 4)) if canonical[0] == "+" else ()
+        country_code = next((code for code in heads if code in codes), 0)
+    return f"+{country_code}…{canonical[-2:]}" if country_code else f"…{canonical[-2:]}"
+
+
+def _masked_handle(canonical: str) -> str:
+    namespace, _, text = canonical.partition(":")
+    return f"{namespace}:{text[:1]}…"
+
+
+def _masked_domain(domain: str) -> str:
+    return f"….{domain.rsplit('.', 1)[-1]}"
 
 
 def _masked_number(match: re.Match[str]) -> str:

@@ -31,7 +31,7 @@ _ROLES: Final = ("to", "cc", "bcc", "delivered")
 
 
 def observe_emails(
-    records: Sequence[Email], positions: Sequence[int], context: ReadContext, latest: int
+    records: Sequence[Email], positions: Sequence[int | str], context: ReadContext, latest: int
 ) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Return one observation of each usable copy of an email, and index and reason of each other one.
 
@@ -79,7 +79,7 @@ def observe_emails(
 
 
 def observe_messages(
-    records: Sequence[Message], positions: Sequence[int], context: ReadContext, parties: Parties, latest: int
+    records: Sequence[Message], positions: Sequence[int | str], context: ReadContext, parties: Parties, latest: int
 ) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Return one observation of each usable message or session, and index and reason of each other one."""
     rejections: list[tuple[int, str]] = []

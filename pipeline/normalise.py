@@ -36,12 +36,13 @@ class Normalised:
 class Normaliser:
     """Turns the canonical records of one file or topic into facts. Bounded in memory; for one thread."""
 
-    def __init__(self, context: ReadContext) -> None:
+    def __init__(self, context: ReadContext, parties: Parties | None = None) -> None:
+        """`parties` that were read before with the same identifiers spare reading them again."""
         self._context = context
-        self._parties = Parties(context.identifiers)
+        self._parties = parties or Parties(context.identifiers)
         self._latest = tick(context.read_at, ZoneInfo("UTC")) + DAY
 
-    def normalise(self, records: Sequence[Record], positions: Sequence[int]) -> Normalised:
+    def normalise(self, records: Sequence[Record], positions: Sequence[int | str]) -> Normalised:
         """Return what records mean that stand at these positions: of each one a fact or a rejection.
 
         Only an activity on several accounts gives several facts, one for each.
@@ -72,7 +73,7 @@ class Normaliser:
         return Normalised(facts, sorted(rejections))
 
     def _observe(
-        self, model: type[Record], batch: list[Any], places: list[int]
+        self, model: type[Record], batch: list[Any], places: list[int | str]
     ) -> tuple[pa.Table, list[tuple[int, str]]]:
         if model is Email:
             return observe_emails(cast(list[Email], batch), places, self._context, self._latest)

@@ -21,7 +21,7 @@ from schemas.packing import InvalidPack, Pack, head_of, pack, unpack
 from schemas.topics import MAX_MESSAGE_BYTES
 
 # Of a part's tables before compression: what compresses badly still fits, with its head and the tables' schemas.
-_PART_BYTES: Final = MAX_MESSAGE_BYTES * 3 // 4
+PART_BYTES: Final = MAX_MESSAGE_BYTES * 3 // 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class OutcomeReader:
     """Takes the messages of an outcomes partition in order and returns the groups of one company that count.
 
     A reader that goes on where another stopped is given what that one had: `epoch` and `last`, read together with its
-    `position` after any message.
+    `position` after any message. `claim` is the latest that was read, `rules` those of the last group.
     """
 
     def __init__(self, company_id: str, epoch: int | None = None, last: int = -1, *, with_tables: bool = True) -> None:
@@ -66,7 +66,8 @@ class OutcomeReader:
         self.epoch = epoch
         self.last = last
         self.position: int | None = None
-        self.claims: list[Claim] = []
+        self.claim: Claim | None = None
+        self.rules: str | None = None
         self._company_id = company_id
         self._with_tables = with_tables
         self._heads: list[Mapping[str, Any]] = []
@@ -102,7 +103,7 @@ class OutcomeReader:
             return None
         if head["type"] == "claim":
             self.epoch = entry.offset
-            self.claims.append(Claim(entry.offset, head["rules"], entry.written_at_ms))
+            self.claim = Claim(entry.offset, head["rules"], entry.written_at_ms)
             self._drop()
             return None
         if head["epoch"] != self.epoch or head["first"] <= self.last:
@@ -126,6 +127,7 @@ class OutcomeReader:
         tables = {name: pa.concat_tables([part[name] for part in self._tables if name in part]) for name in names}
         self._drop()
         self.last = head["last"]
+        self.rules = self.claim.rules if self.claim else self.rules
         return Group(
             head["first"],
             head["last"],
@@ -144,7 +146,7 @@ def pack_claim(company_id: str, rules: str) -> bytes:
     return pack(Pack({"type": "claim", "company_id": company_id, "rules": rules}))
 
 
-def pack_group(company_id: str, epoch: int, group: Group, part_bytes: int = _PART_BYTES) -> list[bytes]:
+def pack_group(company_id: str, epoch: int, group: Group, part_bytes: int = PART_BYTES) -> list[bytes]:
     """Return the messages of a group, at least one; they belong into one append."""
     parts = _parted({name: table for name, table in group.tables.items() if table.num_rows}, part_bytes)
     head = {

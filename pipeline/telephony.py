@@ -35,7 +35,11 @@ _COLUMNS: Final = (
 
 
 def observe_calls(
-    records: Sequence[Call | PbxLeg], positions: Sequence[int], context: ReadContext, parties: Parties, latest: int
+    records: Sequence[Call | PbxLeg],
+    positions: Sequence[int | str],
+    context: ReadContext,
+    parties: Parties,
+    latest: int,
 ) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Return one observation of each usable record, and index and reason of each other one.
 

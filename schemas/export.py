@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from schemas.interaction import AuditRow, Evidence, Interaction, InteractionRow, ReportRow
+from schemas.reading import READING_MODELS
 from schemas.record import RECORD_MODELS, CanonicalRecord
 from schemas.settings import Configuration, EngineSettings
 
@@ -24,8 +25,8 @@ _OTHERS: dict[str, type[BaseModel]] = {
 
 
 def models() -> dict[str, type[BaseModel]]:
-    """Return every contract by name: the kinds of records first, then what is reported, then the settings."""
-    return {**RECORD_MODELS, **_OTHERS}
+    """Return every contract by name: the kinds of records first, then readings, what is reported, the settings."""
+    return {**RECORD_MODELS, **READING_MODELS, **_OTHERS}
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TRIED_PAGES = [path for path in PAGES if "```console\n$ bypassflow" in path.read_text(encoding="utf-8")]
 DOCTESTED = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for folder in ("schemas", "pipeline", "sinks", "dashboard")
+    for folder in ("schemas", "pipeline", "agents", "sinks", "dashboard")
     for path in (ROOT / folder).rglob("*.py")
     if "    >>> " in path.read_text(encoding="utf-8")
 )

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from pipeline.identifiers import Identifiers
 from pipeline.normalise import Normaliser
 from pipeline.sources.column_mapping import ColumnMapping, field_names
 from pipeline.sources.registry import Batch, DeadLetter, ReadContext
@@ -41,6 +42,54 @@ _HIDDEN_IN_JSON: Final = re.compile(
 )
 
 
+class RecordOutline:
+    """What a dead letter shows of a record: everything masked that could tell a customer."""
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self._identifiers = identifiers
+
+    def shown_text(self, text: str) -> str:
+        """Return a line that could not be taken apart, with what looks like an identifier masked."""
+        redact = self._identifiers.redact
+        return redact(_HIDDEN_IN_JSON.sub(r'\1"…"', text[: 2 * TEXT_LENGTH]))[:TEXT_LENGTH]
+
+    def shown_json(self, line: bytes) -> str:
+        """Return a line of JSON with the values of parties masked."""
+        try:
+            values = orjson.loads(line) if len(line) <= 100_000 else None
+        except orjson.JSONDecodeError:
+            values = None
+        if isinstance(values, dict):
+            return self.shown_values(values)
+        return self.shown_text(line[: 4 * TEXT_LENGTH].decode("utf-8", "replace"))
+
+    def shown_cells(self, cells: Sequence[Any], mapping: ColumnMapping) -> str:
+        """Return a row with the values of parties, and of columns that no field is taken from, masked."""
+        shown = [
+            self._masked(cell, mapping.fields_of(index) <= SHOWN_FIELDS and bool(mapping.fields_of(index)))
+            for index, cell in enumerate(cells)
+        ]
+        return " | ".join("" if cell is None else str(cell) for cell in shown)[:TEXT_LENGTH]
+
+    def shown_values(self, values: Mapping[str, Any]) -> str:
+        """Return a record with the values of parties masked."""
+        shown = {str(name)[:50]: self._masked(value, name in SHOWN_FIELDS) for name, value in values.items()}
+        return self._identifiers.redact(orjson.dumps(shown, default=str).decode())[:TEXT_LENGTH]
+
+    def _masked(self, value: Any, is_shown: bool) -> Any:
+        if value is None or isinstance(value, (bool, float)):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self._masked(member, is_shown) for member in value[:20]]
+        if isinstance(value, dict):
+            return "…"
+        text = str(value)
+        redacted = self._identifiers.redact(text[:TEXT_LENGTH])
+        if is_shown or not text:
+            return redacted
+        return redacted if redacted != text and not any(letter.isalpha() for letter in text.split("@")[0]) else "…"
+
+
 class RecordGatherer:
     """Turns records and dead letters of one file into batches; keeps the counts and the feed's progress."""
 
@@ -48,6 +97,9 @@ class RecordGatherer:
         self._context = context
         self._unit = unit
         self._normaliser = Normaliser(context)
+        outline = RecordOutline(context.identifiers)
+        self.shown_text, self.shown_json, self.shown_cells = outline.shown_text, outline.shown_json, outline.shown_cells
+        self._shown_values = outline.shown_values
         self._stored = 0
         self._progress: int | None = None
         self._is_progress_said = False
@@ -134,48 +186,6 @@ class RecordGatherer:
                 latest = pc.max(table[column]).cast(pa.int64()).as_py()
                 if latest is not None and (self._progress is None or latest > self._progress):
                     self._progress = latest
-
-    # What a dead letter shows
-
-    def shown_text(self, text: str) -> str:
-        """Return a line that could not be taken apart, with what looks like an identifier masked."""
-        redact = self._context.identifiers.redact
-        return redact(_HIDDEN_IN_JSON.sub(r'\1"…"', text[: 2 * TEXT_LENGTH]))[:TEXT_LENGTH]
-
-    def shown_json(self, line: bytes) -> str:
-        """Return a line of JSON with the values of parties masked."""
-        try:
-            values = orjson.loads(line) if len(line) <= 100_000 else None
-        except orjson.JSONDecodeError:
-            values = None
-        if isinstance(values, dict):
-            return self._shown_values(values)
-        return self.shown_text(line[: 4 * TEXT_LENGTH].decode("utf-8", "replace"))
-
-    def shown_cells(self, cells: Sequence[Any], mapping: ColumnMapping) -> str:
-        """Return a row with the values of parties, and of columns that no field is taken from, masked."""
-        shown = [
-            self._masked(cell, mapping.fields_of(index) <= SHOWN_FIELDS and bool(mapping.fields_of(index)))
-            for index, cell in enumerate(cells)
-        ]
-        return " | ".join("" if cell is None else str(cell) for cell in shown)[:TEXT_LENGTH]
-
-    def _shown_values(self, values: Mapping[str, Any]) -> str:
-        shown = {str(name)[:50]: self._masked(value, name in SHOWN_FIELDS) for name, value in values.items()}
-        return self._context.identifiers.redact(orjson.dumps(shown, default=str).decode())[:TEXT_LENGTH]
-
-    def _masked(self, value: Any, is_shown: bool) -> Any:
-        if value is None or isinstance(value, (bool, float)):
-            return value
-        if isinstance(value, (list, tuple)):
-            return [self._masked(member, is_shown) for member in value[:20]]
-        if isinstance(value, dict):
-            return "…"
-        text = str(value)
-        redacted = self._context.identifiers.redact(text[:TEXT_LENGTH])
-        if is_shown or not text:
-            return redacted
-        return redacted if redacted != text and not any(letter.isalpha() for letter in text.split("@")[0]) else "…"
 
 
 def explain(error: ValidationError) -> str:

@@ -120,8 +120,8 @@ class ReadContext:
     options: Mapping[str, Any] = field(default_factory=dict)
     zone_is_given: bool = False
 
-    def raw_id(self, position: int) -> str:
-        """Return the identity of the raw event at a position of this file."""
+    def raw_id(self, position: int | str) -> str:
+        """Return the identity of the raw event at a position of this file; "7#2" is a part of what stands at 7."""
         return f"{self.source}:{self.file}:{position}"
 
 

@@ -60,7 +60,8 @@ def test_every_command_has_a_help_that_begins_with_a_short_sentence() -> None:
         "init", "check", "replay", "report", "interactions", "explain", "audit", "simulate", "evaluate", "sources",
         "schemas", "sink",
     }  # fmt: skip
-    for info in cli.app.registered_commands:
+    assert [info.name for info in cli.topics.registered_commands] == ["create", "check", "describe"]
+    for info in (*cli.app.registered_commands, *cli.topics.registered_commands):
         assert info.callback is not None
         first = str(info.callback.__doc__).splitlines()[0]
         assert first.endswith(".")

@@ -1,0 +1,141 @@
+"""Faust apps as bypassflow runs them: bytes in, one agent, in order, and nothing acknowledged that is not done.
+
+An exception in a Faust agent acknowledges the event, and of a batch all of them: they would be lost. So whatever an
+agent does not expect ends the process at once, and the next start reads the same messages again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import faust
+
+from agents.delivery import deliver_runs
+from pipeline.errors import BypassflowError, TransientError
+from schemas.log import Entry
+from schemas.topics import MAX_MESSAGE_BYTES
+
+# Exit codes as in sysexits.h: a supervisor starts the process again after all but a configuration error.
+EXIT_CONFIGURATION: Final = 78
+EXIT_TRANSIENT: Final = 75
+EXIT_DEFECT: Final = 70
+
+# A worker that died without a word gives up its partitions after this. Unit: seconds.
+SESSION_TIMEOUT: Final = 10.0
+T = TypeVar("T")
+
+
+def make_app(group: str, connection: dict[str, Any], name: str | None = None) -> faust.App:
+    """Return an app of a consumer group; the values of its events are runs, see `agents.delivery`.
+
+    `connection` holds the broker's addresses and credentials as Faust wants them. `name` stays the same over restarts
+    of a worker, so that its coming back moves no partitions; two workers of a group never share one.
+    """
+    app = faust.App(
+        group,
+        **connection,
+        autodiscover=False,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        processing_guarantee="at_least_once",
+        broker_session_timeout=SESSION_TIMEOUT,
+        broker_heartbeat_interval=SESSION_TIMEOUT / 4,
+        broker_request_timeout=3 * SESSION_TIMEOUT,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=name,
+        consumer_max_fetch_size=2 * MAX_MESSAGE_BYTES,
+        # Runs, each of up to thousands of messages.
+        stream_buffer_maxsize=16,
+        stream_wait_empty=True,
+        worker_redirect_stdouts=False,
+        web_enabled=False,
+        web_tables_enabled=False,
+    )
+    deliver_runs(app)
+    return app
+
+
+def entries_of(events: Sequence[Any]) -> Iterator[tuple[str, int, Entry]]:
+    """Yield the messages of delivered runs: topic by its full name, partition, and the message as the core has it."""
+    for event in events:
+        for record in event.value.records:
+            entry = Entry(record.offset, record.value, record.key, dict(record.headers), record.timestamp)
+            yield record.topic, record.partition, entry
+
+
+class Desk:
+    """Where an agent's work is done: on one thread of its own, so that the group's heartbeats go on meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Return what the work returns; on an error end the process, so that nothing is acknowledged.
+
+        A cancelled agent acknowledges what it holds: the work is brought to its end before that.
+        """
+        doing = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            await asyncio.shield(asyncio.wait({doing}))
+        except asyncio.CancelledError:
+            await asyncio.wait({doing})
+            self._outcome(doing)
+            raise
+        return self._outcome(doing)
+
+    @staticmethod
+    def _outcome(done: asyncio.Future[T]) -> T:
+        error = done.exception()
+        if error is not None:
+            end_process(error)
+        return done.result()
+
+    def close(self) -> None:
+        """Wait for the work that was begun."""
+        self._threads.shutdown(wait=True)
+
+
+def end_process(error: BaseException) -> Any:
+    """End this process now, with a sentence on standard error. An unexpected error's own words are not shown.
+
+    They might hold what a message held.
+    """
+    if isinstance(error, BypassflowError):
+        sentence = str(error)
+        code = EXIT_TRANSIENT if isinstance(error, TransientError) else EXIT_CONFIGURATION
+    else:
+        places = "".join(
+            f"\n  {frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        )
+        sentence = (
+            f"unexpected {type(error).__name__}, nothing was acknowledged; the next start takes it up again{places}"
+        )
+        code = EXIT_DEFECT
+    print(f"bypassflow: {sentence}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+async def _nothing() -> None:
+    return
+
+
+def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -> None:
+    """Run an app until SIGTERM or SIGINT; does not return. `before_stop` is awaited before it lets go of the group."""
+
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]  # signals call with keywords that few want
+    async def _finish(app: Any, **_: Any) -> None:
+        await before_stop()
+
+    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()

@@ -1,0 +1,74 @@
+"""Ingest: raw messages become packed facts and dead letters. Stateless: any number of workers share the raw topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import faust
+
+from agents.app import Desk, entries_of
+from pipeline.ceiling import Ceiling
+from pipeline.errors import ConfigurationError
+from pipeline.fact_messages import letter_drafts, pack_facts
+from pipeline.intake import Intake
+from pipeline.raw_messages import RawMessage
+from schemas.log import Draft, Log
+from schemas.topics import FACTS, partition_of
+
+# A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
+MOST_RUNS = 16
+LINGER = 0.25
+
+
+class Ingest:
+    """One worker's part: what it takes in it sends on, and only then is it done."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        log: Log,
+        company_id: str,
+        partitions: int,
+        ceiling: Ceiling,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`partitions`: how many the facts topic has; `now` tells the time, aware."""
+        self._intake = intake
+        self._log = log
+        self._company_id = company_id
+        self._partitions = partitions
+        self._ceiling = ceiling
+        self._now = now
+
+    def take(self, messages: Sequence[RawMessage]) -> None:
+        """Send on what messages mean; return once the broker keeps it.
+
+        Raises:
+            TransientError: when the broker did not confirm it.
+            ConfigurationError: when too many of the last messages cannot be used; nothing is sent on then.
+        """
+        taken = self._intake.take(messages, self._now())
+        if (problem := self._ceiling.problem(taken)) is not None:
+            raise ConfigurationError(problem)
+        partition = partition_of(self._company_id, self._partitions)
+        facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
+        self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions))
+
+
+def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: str) -> Desk:
+    """Let an app's agent take in these topics, given by full names; return the desk at which it works."""
+    desk = Desk("ingest")
+
+    @app.agent(app.topic(*topics, value_type=bytes), concurrency=1, name="ingest")
+    async def take_in(stream: Any) -> None:
+        async for events in stream.take_events(MOST_RUNS, within=LINGER):
+            messages = [
+                RawMessage(topic.removeprefix(prefix), partition, entry)
+                for topic, partition, entry in entries_of(events)
+            ]
+            await desk.do(partial(ingest.take, messages))
+
+    return desk

@@ -1,0 +1,92 @@
+"""Dead letters on their topic: found by id and reason, and published again under the same identity."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from agents.dead_letters import DeadLetters
+from pipeline.errors import ConfigurationError
+from pipeline.fact_messages import letter_drafts
+from pipeline.identifiers import Identifiers
+from pipeline.intake import Intake, Intaken
+from pipeline.raw_messages import RawMessage
+from schemas.log import Entry
+from schemas.settings import Configuration
+from schemas.topics import DEAD_LETTERS, RAW_TOPICS
+from tests.memory_log import MemoryLog
+
+PARTITIONS = 4
+READ_AT = datetime(2024, 5, 3, tzinfo=UTC)
+
+
+def take(*messages: RawMessage) -> Intaken:
+    return Intake(Identifiers(b"key"), Configuration()).take(messages, READ_AT)
+
+
+def message(value: bytes, offset: int = 0, **headers: str) -> RawMessage:
+    return RawMessage(
+        "raw.calls", 1, Entry(offset, value, headers={name: text.encode() for name, text in headers.items()})
+    )
+
+
+def log_of(*messages: RawMessage, company: str = "acme") -> MemoryLog:
+    log = MemoryLog({DEAD_LETTERS: 1, **dict.fromkeys(RAW_TOPICS, PARTITIONS)})
+    log.append(letter_drafts(take(*messages).letters, company, 1))
+    return log
+
+
+def published(log: MemoryLog) -> list[RawMessage]:
+    return [
+        RawMessage(topic, partition, entry)
+        for topic in RAW_TOPICS
+        for partition in range(PARTITIONS)
+        for entry in log.read(topic, partition, 0, log.end(topic, partition))
+    ]
+
+
+def test_letters_are_found_by_id_and_by_reason() -> None:
+    log = log_of(message(b"{", 1), message(b'{"kind":"x"}', 2), message(b"[", 3))
+    letters = DeadLetters(log, "acme", 1)
+    assert [letter.position for letter in letters.find()] == ["1", "2", "3"]
+    assert [letter.position for letter in letters.find(reason="KIND: unknown")] == ["2"]
+    assert letters.one("calls:raw.calls/1:3").value == b"["
+    assert [(source, count) for source, _, count in letters.reasons()] == [("calls", 2), ("calls", 1)]
+
+
+def test_a_letter_that_is_not_there_is_said_so() -> None:
+    with pytest.raises(ConfigurationError, match="no dead letter 'x'"):
+        DeadLetters(log_of(), "acme", 1).one("x")
+
+
+def test_a_record_refused_twice_is_one_letter() -> None:
+    log = log_of(message(b"{", 1), message(b"[", 1), message(b"{", 2))
+    assert [letter.value for letter in DeadLetters(log, "acme", 1).find()] == [b"[", b"{"]
+
+
+def test_letters_of_another_company_are_not_shown() -> None:
+    assert list(DeadLetters(log_of(message(b"{")), "other", 1).find()) == []
+
+
+def test_a_retried_record_keeps_its_identity() -> None:
+    bad = orjson.dumps({"kind": "call"})
+    first = take(message(b"[1," + bad + b"]", 5), message(bad, 6, source="pbx", file="f", position="9", format="x"))
+    log = MemoryLog({DEAD_LETTERS: 1, **dict.fromkeys(RAW_TOPICS, PARTITIONS)})
+    log.append(letter_drafts(first.letters, "acme", 1))
+    letters = DeadLetters(log, "acme", 1)
+    assert letters.retry(letters.find(), PARTITIONS) == 3
+    again = take(*published(log))
+    assert sorted((e.letter.raw_id, e.value, e.format) for e in again.letters) == sorted(
+        (e.letter.raw_id, e.value, e.format) for e in first.letters
+    )
+    assert {e.letter.raw_id for e in again.letters} == {"calls:raw.calls/1:5#0", "calls:raw.calls/1:5#1", "pbx:f:9"}
+
+
+def test_a_retried_reading_keeps_the_identity_of_its_row() -> None:
+    reading = {"kind": "reading", "fact": "observation", "row": {"raw_id": "sent-by-them", "source": "pbx"}}
+    log = log_of(message(orjson.dumps(reading), 5))
+    letters = DeadLetters(log, "acme", 1)
+    letters.retry(letters.find(), PARTITIONS)
+    assert [event.letter.raw_id for event in take(*published(log)).letters] == ["sent-by-them"]
