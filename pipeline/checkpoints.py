@@ -1,7 +1,8 @@
 """Checkpoints: an engine's state on the compacted topic `checkpoints`, so that a restart does not read history.
 
 A checkpoint is cut into chunks; a manifest comes last and says where they stand and what their digest is. Two slots
-are written in turn: one that is half written, or damaged, leaves the other. Compaction keeps both and nothing else.
+are written in turn: one that is half written, or damaged, leaves the other. The keys of chunks name the worker's epoch,
+so that no worker, however late, tears what another one wrote; who comes later sweeps up what earlier ones left.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Checkpoints:
         self._company_id = company_id
         self._chunk_bytes = chunk_bytes
         self._next_slot = 0
+        # Once for each slot: then nothing of earlier workers is left that counts.
+        self._sweep_count = 0
 
     def write(self, manifest: Manifest, state: EngineState) -> Manifest:
         """Write a checkpoint over the older of the two, and return its manifest as written.
@@ -65,12 +68,16 @@ class Checkpoints:
         """
         data, slot = _packed(state), self._next_slot
         pieces = [data[start : start + self._chunk_bytes] for start in range(0, len(data), self._chunk_bytes)]
-        chunks = self._log.append([self._draft(f"{slot}/{number}", piece) for number, piece in enumerate(pieces)])
+        name = f"{slot}/{manifest.epoch}"
+        chunks = self._log.append([self._draft(f"{name}/{number}", piece) for number, piece in enumerate(pieces)])
         written = Manifest(
             **vars(manifest) | {"slot": slot, "chunks": tuple(chunks), "byte_count": len(data), "digest": _digest(data)}
         )
         self._log.append([self._draft(str(slot), orjson.dumps({"form": _FORM} | vars(written)))])
         self._next_slot = (slot + 1) % _SLOTS
+        if self._sweep_count < _SLOTS:
+            self._sweep(manifest.epoch)
+            self._sweep_count += 1
         return written
 
     def manifests(self) -> Iterator[Manifest]:
@@ -99,7 +106,31 @@ class Checkpoints:
         self._next_slot = (manifest.slot + 1) % _SLOTS
         return state
 
-    def _draft(self, name: str, value: bytes) -> Draft:
+    def _sweep(self, epoch: int) -> None:
+        """Let compaction remove the chunks of earlier workers that no slot's manifest names."""
+        kept = {f"{found.slot}/{found.epoch}" for found in self._newest()}
+        prefix = f"{self._company_id}/"
+        stale = {}
+        begin, end = (at(CHECKPOINTS, self._partition) for at in (self._log.begin, self._log.end))
+        for entry in self._log.read(CHECKPOINTS, self._partition, begin, end):
+            key = (entry.key or b"").decode()
+            parts = key.removeprefix(prefix).split("/")
+            if key.startswith(prefix) and len(parts) == 3 and int(parts[1]) < epoch and "/".join(parts[:2]) not in kept:
+                stale["/".join(parts)] = entry.value is not None
+        drafts = [self._draft(name, None) for name, is_there in stale.items() if is_there]
+        if drafts:
+            self._log.append(drafts)
+
+    def _newest(self) -> list[Manifest]:
+        """Return the newest manifest of each slot."""
+        found: dict[int, Manifest] = {}
+        for manifest in self.manifests():
+            found.setdefault(manifest.slot, manifest)
+            if len(found) == _SLOTS:
+                break
+        return list(found.values())
+
+    def _draft(self, name: str, value: bytes | None) -> Draft:
         return Draft(CHECKPOINTS, self._partition, value, f"{self._company_id}/{name}".encode())
 
 

@@ -217,6 +217,26 @@ def test_a_checkpoint_that_is_half_written_leaves_the_one_before(kept: int) -> N
     assert other.checkpoint().slot == 0
 
 
+def test_what_earlier_workers_left_is_swept_up() -> None:
+    log, limits = Broker(), Limits(chunk_bytes=1_000)
+    first = worker(log, limits=limits)
+    first.fold([log.publish(*calls(3))])
+    first.checkpoint()
+    log.fail_next_append(3)
+    with pytest.raises(TransientError):
+        first.checkpoint()
+
+    second = worker(log, limits=limits)
+    for day in (1, 2):
+        second.fold([log.publish(*calls(3, day))])
+        manifest = second.checkpoint()
+    log.compact(CHECKPOINTS, 0)
+
+    left = [entry for entry in log.read(CHECKPOINTS, 0, 0, log.end(CHECKPOINTS, 0)) if entry.value is not None]
+    epochs = {entry.key.split(b"/")[2] for entry in left if entry.key and entry.key.count(b"/") == 3}
+    assert epochs == {str(manifest.epoch).encode()}
+
+
 def test_a_checkpoint_that_is_damaged_leaves_the_one_before() -> None:
     log = Broker()
     first = worker(log)
