@@ -66,13 +66,16 @@ class Consumer(aiokafka.Consumer):
         if not records:
             return
         first, last = records[0].offset, records[-1].offset
-        # To Faust the offsets before the last one are a gap: it counts them as done once the last one is.
-        if last > first and self.app.topics.acks_enabled_for(place.topic):
-            await self._add_gap(place, first if before is None else min(first, before + 1), last - 1)
         message = self._to_message(place, records[-1])
         message.value = Run.of(records)
         message.headers = None
-        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+        delivery = asyncio.ensure_future(self.callback(message))
+        await self.wait_first(delivery, self.suspend_flow.wait())
+        if delivery.cancelled() or not delivery.done():
+            return  # A rebalance came first; whoever has the partition then reads the run again.
+        # To Faust the offsets before the last one are a gap: it counts them as done once the last one is.
+        if last > first and self.app.topics.acks_enabled_for(place.topic):
+            await self._add_gap(place, first if before is None else min(first, before + 1), last - 1)
         self._read_offset[place] = last
 
 
