@@ -24,6 +24,8 @@ from tests.integration.companies import replay, simulated
 from tests.integration.live import Pipeline, live_rows
 
 _LEAST_RECORDS = 40
+# Half a day of the company, so that what waits to be read stays within the lateness.
+_MOST_RECORDS = 2_000
 
 
 def main() -> int:
@@ -31,12 +33,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=0, help="at least so many, whatever the time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="f-soak-") as folder:
-        return soak(Path(folder), 60 * options.minutes, options.seed)
+        return soak(Path(folder), 60 * options.minutes, options.seed, options.kills)
 
 
-def soak(folder: Path, seconds: float, seed: int) -> int:
+def soak(folder: Path, seconds: float, seed: int, least_kills: int = 0) -> int:
     """Let a company stream in for so long, under kills; return 0 when its rows are those of a replay."""
     company = simulated(folder / "company", days=14, representatives=55, seed=seed)
     with (company / "bypassflow.toml").open("a", encoding="utf-8") as stream:
@@ -54,8 +57,11 @@ def soak(folder: Path, seconds: float, seed: int) -> int:
             wait_through(pipeline)
             chaos = Chaos(pipeline, broker)
             begun, published = time.monotonic(), _LEAST_RECORDS
+            kills = 0
             while published < len(records):
-                due = round(len(records) * min(1.0, (time.monotonic() - begun) / seconds))
+                kills += 1
+                share = min((time.monotonic() - begun) / seconds, kills / max(1, least_kills))
+                due = min(round(len(records) * share), published + _MOST_RECORDS)
                 upto = min(len(records), max(due, published + _LEAST_RECORDS))
                 role = random.choice(ROLES)
                 taken = chaos.kill(role, records[published:upto])
@@ -65,7 +71,7 @@ def soak(folder: Path, seconds: float, seed: int) -> int:
                     memory.setdefault(name, []).append(size)
                 now = f"{time.monotonic() - begun:6.0f} s"
                 print(f"{now} {role:<10} {taken:5.1f} s  {published:,} of {len(records):,}  {sizes}", flush=True)
-                time.sleep(random.random() * 4)
+                time.sleep(random.random())
             wait_through(pipeline)
             found = pipeline.rows()
             last_words = pipeline.logs()

@@ -17,7 +17,6 @@ from pipeline.configuration import FILE_NAME, load
 from pipeline.identifiers import Identifiers
 from pipeline.sources import discovery
 from pipeline.sources.feeding import feed
-from schemas.kafka import KafkaSettings
 from schemas.log import Log
 from schemas.topics import RAW_TOPIC_OF_KIND
 from sinks.keyfile import load_key

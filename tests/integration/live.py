@@ -46,6 +46,7 @@ class Pipeline:
     options: dict[str, list[str]] = field(default_factory=dict)
     log: KafkaLog = field(init=False)
     port: int = field(init=False)
+    exit_codes: dict[str, int] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class Pipeline:
         process = self._running.pop(name)
         begun = time.monotonic()
         process.send_signal(number)
-        process.wait(PATIENCE)
+        self.exit_codes[name] = process.wait(PATIENCE)
         return time.monotonic() - begun
 
     def pid(self, name: str) -> int:
@@ -135,19 +136,13 @@ class Pipeline:
 
     def run(self, *arguments: str | Path) -> str:
         """Run a command to its end and return its output; one that fails fails the test."""
-        done = subprocess.run(
-            [*CLI, *map(str, arguments)],
-            cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        )  # fmt: skip
+        done = run_cli(*arguments)
         assert done.returncode == 0, f"{arguments[0]}: {done.stdout}{done.stderr}{self.logs()}"
         return done.stdout
 
     def status(self) -> dict[str, Any]:
         """Return what `bypassflow status` says."""
-        done = subprocess.run(
-            [*CLI, "status", "--config", str(self.config), "--url", self.url, "--format", "json"],
-            cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        )  # fmt: skip
+        done = run_cli("status", "--config", self.config, "--url", self.url, "--format", "json")
         assert done.stdout, f"{done.stderr}{self.logs()}"
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -169,6 +164,15 @@ class Pipeline:
         """Return the last lines that the processes wrote."""
         texts = [f"\n-- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.folder.glob("*.log")]
         return "".join(texts)
+
+
+def run_cli(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line as people do, to its end; `variables` are further ones of its environment."""
+    return subprocess.run(
+        [*CLI, *map(str, arguments)],
+        cwd=ROOT, env=environment() | variables, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
 
 
 def live_rows(db: Path) -> dict[str, list[str]]:
