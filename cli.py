@@ -708,8 +708,8 @@ def create_topics(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> No
     """
     from agents import topics as agent
 
-    settings, secrets = _kafka(config, bootstrap)
-    made = agent.create_topics(settings, secrets)
+    settings, credentials = _kafka(config, bootstrap)
+    made = agent.create_topics(settings, credentials)
     for name in made:
         typer.echo(name)
     _say(f"made {len(made)} of {len(settings.topics())} topics; the others were there")
@@ -724,8 +724,8 @@ def check_topics(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> Non
     """
     from agents import topics as agent
 
-    settings, secrets = _kafka(config, bootstrap)
-    differences = agent.check_topics(settings, secrets)
+    settings, credentials = _kafka(config, bootstrap)
+    differences = agent.check_topics(settings, credentials)
     for difference in differences:
         _say(difference)
     if differences:
@@ -810,16 +810,16 @@ def worker(
     from agents.log import KafkaLog
     from agents.topics import require_topics
 
-    settings, secrets = _kafka(config, bootstrap)
+    settings, credentials = _kafka(config, bootstrap)
     company = _company([Path()], config)
     identifiers = _identifiers(company, _key_of(company))
-    require_topics(settings, secrets)
+    require_topics(settings, credentials)
     company_id = company.configuration.company.id
-    log = KafkaLog(settings, secrets)
+    log = KafkaLog(settings, credentials)
     group = ingest_group if only is Role.INGEST else correlate_group
     from agents.app import make_app
 
-    agent = make_app(group(settings, company_id), faust_options(settings, secrets), name)
+    agent = make_app(group(settings, company_id), faust_options(settings, credentials), name)
     run = _run_ingest if only is Role.INGEST else _run_correlate
     run(agent, company, identifiers, log, settings)
 
@@ -919,15 +919,18 @@ def status(
     from dashboard.progress import progress, progress_table
     from schemas.settings_values import parse_duration
 
-    settings, secrets = _kafka(config, bootstrap)
+    settings, credentials = _kafka(config, bootstrap)
     company_id = _company([Path()], config).configuration.company.id
     deadline = time.monotonic() + parse_duration(patience).total_seconds()
-    topic_problems = check_topics(settings, secrets)
+    topic_problems = check_topics(settings, credentials)
+    before = None
     while True:
-        found = progress(readers(settings, secrets, company_id), _sink_status(url), topic_problems)
-        if found.is_done or not wait or time.monotonic() > deadline:
+        found = progress(readers(settings, credentials, company_id), _sink_status(url), topic_problems)
+        # The embedded broker may tell of an end that is none: twice the same is the end.
+        if (found.is_done and found.lags == before) or not wait or time.monotonic() > deadline:
             break
-        time.sleep(0.5)
+        before = found.lags
+        time.sleep(1)
     if format is Shape.JSON:
         _write_json(found.row())
     else:
@@ -1038,7 +1041,7 @@ def sink(
     from sinks.store import RunRecord
 
     plan = snapshot_plan(snapshot_dir, snapshot_every)
-    settings, secrets_ = _kafka(config, bootstrap)
+    settings, credentials = _kafka(config, bootstrap)
     company = _company([Path()], config)
     key, _ = load_or_create_key(company.key_path, secrets.token_bytes)
     rules = engine_settings(company.configuration, _identifiers(company, key))
@@ -1059,7 +1062,7 @@ def sink(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with KafkaLog(settings, secrets_) as log, open_live(db, record, partition, tell=_say) as live:
+    with KafkaLog(settings, credentials) as log, open_live(db, record, partition, tell=_say) as live:
         run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
 
 
@@ -1079,7 +1082,7 @@ def _publish(
 
     pace = Pace(parse_speed(speed), time.monotonic, time.sleep)
     company = _company(paths, config)
-    kafka, kafka_secrets = _kafka_of(company, bootstrap)
+    kafka, credentials = _kafka_of(company, bootstrap)
     inputs = _inputs(paths, company, skip_unknown)
     key, settings = _key(company), company.configuration
     # Raw topics carry clear identifiers; ingest makes the tokens.
@@ -1092,7 +1095,7 @@ def _publish(
     folder, same_inputs = company.base / FOLDER_NAME, _digest(repr((stamps, company.text, _digest(key))).encode())
     with (
         Spool.resume(folder, same_inputs) if resume else Spool.create(folder, same_inputs) as spool,
-        KafkaLog(kafka, kafka_secrets) as log,
+        KafkaLog(kafka, credentials) as log,
         Reading(_messages(), sum(item.size_bytes for item in inputs)) as reading,
     ):
         if not resume:
@@ -1197,8 +1200,8 @@ def _dead_letters(config: Path | None, bootstrap: str | None) -> Iterator[tuple[
     from agents.log import KafkaLog
 
     company = _company([Path()], config)
-    settings, kafka_secrets = _kafka_of(company, bootstrap)
-    with KafkaLog(settings, kafka_secrets) as log:
+    settings, credentials = _kafka_of(company, bootstrap)
+    with KafkaLog(settings, credentials) as log:
         yield DeadLetters(log, company.configuration.company.id, settings.fact_partitions), settings.partitions
 
 

@@ -14,6 +14,8 @@ from schemas.topics import FACTS, RAW_TOPICS, partition_of
 
 # Somebody waits at a terminal. Unit: milliseconds.
 _PATIENCE_MS: Final = 8_000
+# The state of a group without members, in the broker's own word.
+_NOBODY: Final = "Empty"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ def correlate_group(settings: KafkaSettings, company_id: str) -> str:
 
 @dataclass(frozen=True)
 class Readers:
-    """Who reads the topics of a company: how far ingest is, how many workers there are, and where facts end."""
+    """Who reads the topics of a company: how far ingest is, how many workers there are, and where facts end.
+
+    The embedded broker tells no more of workers than whether there are any.
+    """
 
     ingest: tuple[Lag, ...]
     ingest_workers: int
@@ -68,9 +73,9 @@ def readers(settings: KafkaSettings, secrets: Secrets, company_id: str) -> Reade
     try:
         admin = KafkaAdminClient(**options, bootstrap_timeout_ms=_PATIENCE_MS)
         try:
-            known = {found["group_id"] for found in admin.list_groups()}
-            committed = _committed(admin, groups[0]) if groups[0] in known else {}
-            described = admin.describe_groups([group for group in groups if group in known])
+            states = {found["group_id"]: found["group_state"] for found in admin.list_groups()}
+            committed = _committed(admin, groups[0]) if groups[0] in states else {}
+            workers = [_worker_count(admin, group, states.get(group, _NOBODY)) for group in groups]
         finally:
             admin.close()
         consumer = KafkaConsumer(**options, bootstrap_timeout_ms=_PATIENCE_MS, metrics_enabled=False)
@@ -96,8 +101,16 @@ def readers(settings: KafkaSettings, secrets: Secrets, company_id: str) -> Reade
         )
         for place in places
     )
-    workers = [len(described[group]["members"]) if group in described else 0 for group in groups]
     return Readers(tuple(lags), workers[0], workers[1], ends[facts])
+
+
+def _worker_count(admin: KafkaAdminClient, group: str, state: str) -> int:
+    if state in (_NOBODY, "Dead"):
+        return 0
+    try:
+        return len(admin.describe_groups([group])[group]["members"])
+    except ValueError:  # The embedded broker describes groups in a way that the client cannot read.
+        return 1
 
 
 def _committed(admin: KafkaAdminClient, group: str) -> dict[TopicPartition, int]:

@@ -128,7 +128,7 @@ class Supervisor:
 
     def _relay(self, name: str, output: IO[str]) -> None:
         for line in output:
-            if text := _TERMINAL_CODES.sub("", line).strip():
+            if text := "".join(filter(str.isprintable, _TERMINAL_CODES.sub("", line))).strip():
                 self._say(name, text)
 
     def _say(self, name: str, text: str) -> None:

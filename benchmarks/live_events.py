@@ -54,7 +54,7 @@ def beginning(customers: int) -> Iterator[tuple[str, bytes, bytes]]:
 def events(
     count: int, customers: int, start: datetime = START, spacing: timedelta | None = None
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield calls and activities in the order of their time: topic, key and record. The key is the customer's number."""
+    """Yield calls and activities in the order of their time: topic, key (the number) and record."""
     spacing = spacing or timedelta(days=1) / _PER_DAY
     for place in range(count):
         at = start + place * spacing

@@ -207,11 +207,10 @@ class Correlator:
     def _read_said(self, base: Manifest | None) -> list[Group]:
         """Return the groups that were said since a checkpoint, without their tables."""
         start = base.outcomes_offset if base else 0
-        if self._log.begin(OUTCOMES, self.partition) > start:
-            raise self._gone(OUTCOMES, start)
         reader = self._reader(base.epoch if base else None, self.position - 1)
         entries = self._log.read(OUTCOMES, self.partition, start, self._epoch)
         groups = [group for entry in entries if (group := reader.feed(entry)) is not None]
+        self._require_kept(OUTCOMES, start)
         if reader.rules is not None:
             self._require_rules(reader.rules)
         for entry in self._log.read(OUTCOMES, self.partition, self._epoch, self._epoch + 1):
@@ -226,9 +225,7 @@ class Correlator:
 
         Facts are judged late by what was closed when they were folded, so a batch never goes over a closing.
         """
-        begin, end = self._log.begin(FACTS, self.partition), self._log.end(FACTS, self.partition)
-        if begin > self.position:
-            raise self._gone(FACTS, self.position)
+        start, end = self.position, self._log.end(FACTS, self.partition)
         if groups and groups[-1].last >= end:
             raise ConfigurationError(
                 f"facts/{self.partition} ends at {end}, but outcomes tell of facts up to {groups[-1].last}: "
@@ -246,6 +243,7 @@ class Correlator:
                 waiting = []
             self.position, self.watermark, self.closed_through = group.last + 1, group.watermark, group.closed_through
         self._fold_silently(waiting, None)
+        self._require_kept(FACTS, start)
         return message_count, fact_count
 
     def _stretches_of(self, groups: Sequence[Group]) -> Iterator[tuple[Group, Stretch]]:
@@ -259,8 +257,9 @@ class Correlator:
             while entry is not None and entry.offset <= group.last:
                 of_group.append(entry)
                 entry = next(entries, None)
-            if not of_group or of_group[-1].offset != group.last:
-                raise self._gone(FACTS, group.last)
+            if not of_group:
+                self._require_kept(FACTS, group.last)
+                raise TransientError(f"facts/{self.partition}@{group.last} cannot be read")
             yield group, read_stretch(of_group, self.settings.company_id)
 
     def _fold_silently(self, stretches: Sequence[Stretch], closes: datetime | None) -> None:
@@ -281,9 +280,13 @@ class Correlator:
             if entry.offset < expected:
                 continue
             if entry.offset > expected:
-                if self._log.begin(FACTS, self.partition) > expected:
-                    raise self._gone(FACTS, expected)
-                yield from self._log.read(FACTS, self.partition, expected, entry.offset)
+                for missed in self._log.read(FACTS, self.partition, expected, entry.offset):
+                    if missed.offset > expected:
+                        self._require_kept(FACTS, expected)
+                    yield missed
+                    expected = missed.offset + 1
+                if entry.offset > expected:
+                    self._require_kept(FACTS, expected)
             yield entry
             expected = entry.offset + 1
 
@@ -336,18 +339,22 @@ class Correlator:
         )
         return through if is_worth_it else None
 
-    def _look_for_claims(self, stop: int) -> None:
-        """Make sure that no other worker claimed the partition before an offset.
+    def _look_for_claims(self, stop: int, start: int | None = None) -> None:
+        """Make sure that no other worker claimed the partition before an offset; from where this one last looked.
 
         Raises:
-            Fenced: when one did.
+            Fenced: when one did, or when the broker forgot so much that nobody can tell.
         """
+        start = self._outcomes_offset if start is None else start
         reader = self._reader(self._epoch)
-        for entry in self._log.read(OUTCOMES, self.partition, self._outcomes_offset, stop):
+        for entry in self._log.read(OUTCOMES, self.partition, start, stop):
             reader.feed(entry)
         if reader.epoch != self._epoch:
             self._is_sure = False
             raise Fenced(f"another worker claimed outcomes/{self.partition} at {reader.epoch}, after {self._epoch}")
+        if self._log.begin(OUTCOMES, self.partition) > start:
+            self._is_sure = False
+            raise Fenced(f"outcomes/{self.partition} is not kept from {start} on: others may have claimed it since")
 
     # -- help ---------------------------------------------------------------------------------------------------------
 
@@ -362,12 +369,20 @@ class Correlator:
                 f"put them back, or {_REMEDY}"
             )
 
-    def _gone(self, topic: str, needed: int) -> ConfigurationError:
+    def _require_kept(self, topic: str, needed: int) -> None:
+        """Make sure, after reading, that nothing from an offset on had been forgotten by the broker.
+
+        Raises:
+            Fenced: when it was, and others went on meanwhile: it is they who know.
+            ConfigurationError: when it was, and is needed.
+        """
         begin = self._log.begin(topic, self.partition)
-        return ConfigurationError(
-            f"{topic}/{self.partition} is kept from {begin} on, but {needed} is needed: its retention is shorter than "
-            f"the worker was away, or its checkpoints are lost; {_REMEDY}"
-        )
+        if begin > needed:
+            self._look_for_claims(self._log.end(OUTCOMES, self.partition), self._epoch + 1)
+            raise ConfigurationError(
+                f"{topic}/{self.partition} is kept from {begin} on, but {needed} is needed: its retention is shorter "
+                f"than the worker was away, or its checkpoints are lost; {_REMEDY}"
+            )
 
     def _reader(self, epoch: int | None = None, last: int = -1) -> OutcomeReader:
         return OutcomeReader(self.settings.company_id, epoch, last, with_tables=False)

@@ -258,6 +258,34 @@ def test_a_worker_notices_that_another_one_took_over() -> None:
     assert bounds(log.groups()) == [(0, 0), (1, 1)]
 
 
+def test_a_worker_that_was_away_so_long_that_claims_expired_trusts_itself_no_more() -> None:
+    log = Broker()
+    zombie = worker(log)
+    zombie.fold([log.publish(*calls(1))])
+    entry = log.publish(*calls(1, day=1))
+    owner = worker(log)
+    owner.fold([entry])
+    owner.checkpoint()
+    log.expire(OUTCOMES, 0, log.end(OUTCOMES, 0))
+
+    with pytest.raises(Fenced, match="not kept from 2 on"):
+        zombie.fold([entry])
+    assert owner.fold([log.publish(*calls(1, day=2))]).group_count == 1
+
+
+def test_a_worker_that_lags_behind_what_others_need_is_fenced_and_not_told_to_replay() -> None:
+    log = Broker()
+    zombie = worker(log)
+    entries = published(log, [calls(1, day) for day in range(3)])
+    owner = worker(log)
+    owner.fold(entries)
+    owner.checkpoint()
+    log.expire(FACTS, 0, 2)
+
+    with pytest.raises(Fenced):
+        zombie.fold(entries[2:])
+
+
 def test_a_worker_that_another_one_replaced_writes_no_checkpoint() -> None:
     log = Broker()
     zombie = worker(log)

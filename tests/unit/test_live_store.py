@@ -353,11 +353,11 @@ def test_the_view_of_another_thread_does_not_see_half_a_batch(path: Path) -> Non
     script = script_of(FILES)
     with live_store(path, RunRecord(**{**vars(LIVE_RUN), "settings": "{}"})) as live:
         reader = live.store.reader()
-        reader.query("BEGIN TRANSACTION")
+        reader.connection.execute("BEGIN TRANSACTION")
         assert reader.rows("FROM interactions") == []
         apply_all(live, script)
         assert reader.rows("FROM interactions") == []
-        reader.query("COMMIT")
+        reader.connection.execute("COMMIT")
         assert reader.rows("FROM interactions") != []
         reader.close()
 

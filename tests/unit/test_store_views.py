@@ -56,7 +56,9 @@ def test_every_raw_event_stands_in_one_account(path: Path) -> None:
 
 def test_late_facts_wait_until_something_is_said_of_them(path: Path) -> None:
     def note_late(store: Store) -> None:
-        store.query("INSERT INTO late_fact VALUES ('pbx:cdr.csv:1', NULL), ('pbx:cdr.csv:2', NULL), ('crm:a1', 'a1')")
+        store.connection.execute(
+            "INSERT INTO late_fact VALUES ('pbx:cdr.csv:1', NULL), ('pbx:cdr.csv:2', NULL), ('crm:a1', 'a1')"
+        )
 
     files = {
         PBX: [call(f"pbx:cdr.csv:{n}", "10:00") for n in (1, 2)],
