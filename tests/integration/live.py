@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from agents.log import KafkaLog
+from agents.processes import die_with_parent
 from agents.spool import Published
 from agents.topics import create_topics
 from pipeline.configuration import FILE_NAME
@@ -27,7 +28,7 @@ from tests.integration.arrivals import send
 from tests.integration.companies import rows_of
 
 # Nothing here takes as long on a machine that is not lost; a test that waits longer has failed. Unit: seconds.
-PATIENCE = 120.0
+PATIENCE = 300.0
 CLI = (sys.executable, "-m", "cli")
 ROOT = Path(__file__).resolve().parents[2]
 # What only a reader of files knows: their sizes, and records that gave no fact, which nobody publishes. The publisher
@@ -100,6 +101,8 @@ class Pipeline:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # A test run that is killed leaves nothing behind.
+                preexec_fn=die_with_parent,
             )
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> float:
