@@ -1057,7 +1057,7 @@ def sink(
         settings=rules.model_dump_json(),
         complete_through=complete_through(company.configuration),
     )
-    require_topics(settings, secrets_, TOPICS)
+    require_topics(settings, credentials, TOPICS)
     partition = partition_of(rules.company_id, settings.fact_partitions)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
