@@ -85,7 +85,7 @@ async def _knock(address: str, settings: KafkaSettings, options: dict[str, Any])
         return TransientError(f"{who} hangs up; see that it speaks {security}: [kafka] security_protocol")
     except OSError as error:
         # asyncio puts its own words, with the address, in place of the system's.
-        known = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
         reason = (known or type(error).__name__).lower()
         return TransientError(
             f"{who} cannot be reached: {reason}; start it, or name another in [kafka] bootstrap or BYPASSFLOW_BOOTSTRAP"

@@ -153,7 +153,16 @@ class Pipeline:
     def wait(self, patience: float = PATIENCE) -> float:
         """Wait until everything published stands in the store; return the seconds that it took."""
         begun = time.monotonic()
-        arguments = ["status", "--config", self.config, "--url", self.url, "--wait", "--patience", f"{patience:.0f}s"]
+        arguments: list[str | Path] = [
+            "status",
+            "--config",
+            self.config,
+            "--url",
+            self.url,
+            "--wait",
+            "--patience",
+            f"{patience:.0f}s",
+        ]
         self.run(*arguments)
         return time.monotonic() - begun
 
