@@ -49,6 +49,11 @@ simulate-faults: $(STAMP)  ## run the live pipeline under faults, by seed (SEEDS
 SEEDS  := 1000
 ENGINE := model
 
+soak: $(STAMP)  ## kill the live pipeline's processes and broker while a company streams in (MINUTES=20 SEED=1)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
+MINUTES := 20
+SEED    := 1
+
 check: $(STAMP)  ## format, lint, types, layers, locks, paths
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

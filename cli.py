@@ -1032,10 +1032,11 @@ def sink(
     import threading
 
     from agents.log import KafkaLog
+    from agents.topics import require_topics
     from pipeline.configuration import complete_through, engine_settings
     from schemas.topics import partition_of
     from sinks.keyfile import load_or_create_key
-    from sinks.live import open_live
+    from sinks.live import TOPICS, open_live
     from sinks.running import run, snapshot_plan
     from sinks.store import RunRecord
 
@@ -1056,6 +1057,7 @@ def sink(
         settings=rules.model_dump_json(),
         complete_through=complete_through(company.configuration),
     )
+    require_topics(settings, credentials, TOPICS)
     partition = partition_of(rules.company_id, settings.fact_partitions)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

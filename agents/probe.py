@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -83,7 +84,9 @@ async def _knock(address: str, settings: KafkaSettings, options: dict[str, Any])
             )
         return TransientError(f"{who} hangs up; see that it speaks {security}: [kafka] security_protocol")
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        # asyncio puts its own words, with the address, in place of the system's.
+        known = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+        reason = (known or type(error).__name__).lower()
         return TransientError(
             f"{who} cannot be reached: {reason}; start it, or name another in [kafka] bootstrap or BYPASSFLOW_BOOTSTRAP"
         )

@@ -121,7 +121,7 @@ class Supervisor:
             errors="replace",
             # Ctrl-C reaches the whole terminal group: the children wait for the supervisor's order instead.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         assert child.process.stdout is not None
         threading.Thread(target=self._relay, args=(child.name, child.process.stdout), daemon=True).start()
@@ -136,7 +136,7 @@ class Supervisor:
             self._write(f"{name:<10} {text}")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let the kernel end a child whose supervisor was killed (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

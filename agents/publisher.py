@@ -110,13 +110,13 @@ def publish(
     for due in pace.paced(records):
         for start in range(0, len(due), CHUNK_RECORDS):
             chunk = due[start : start + CHUNK_RECORDS]
-            log.append(_drafts(chunk, partitions))
+            log.append(drafts_of(chunk, partitions))
             spool.acknowledge(len(chunk))
             published(spool.acknowledged_count, spool.record_count)
     spool.remove()
 
 
-def _drafts(records: Sequence[Published], partitions: int) -> list[Draft]:
+def drafts_of(records: Sequence[Published], partitions: int) -> list[Draft]:
     return [
         Draft(record.topic, zlib.crc32(record.key) % partitions, record.value, record.key, record.headers)
         for record in records

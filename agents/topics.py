@@ -65,14 +65,16 @@ def check_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> list
     return differences(settings, find_topics(settings, secrets))
 
 
-def require_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> None:
+def require_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS, only: Collection[str] | None = None) -> None:
     """See that topics are there with enough partitions: nothing works without.
+
+    `only`: these, named without the prefix; default: all.
 
     Raises:
         TransientError: when no broker answers within ten seconds.
         ConfigurationError: when the cluster refuses us, or a topic is missing or has too few partitions.
     """
-    if sentences := lacking(settings, find_topics(settings, secrets)):
+    if sentences := lacking(settings, find_topics(settings, secrets), only):
         raise ConfigurationError("; ".join(sentences))
 
 
@@ -115,11 +117,12 @@ def differences(settings: KafkaSettings, found: Mapping[str, FoundTopic]) -> lis
     return lacking(settings, found) + [part for pair in there for part in _differences(settings, *pair)]
 
 
-def lacking(settings: KafkaSettings, found: Mapping[str, FoundTopic]) -> list[str]:
+def lacking(settings: KafkaSettings, found: Mapping[str, FoundTopic], only: Collection[str] | None = None) -> list[str]:
     """Return what nothing works without: missing topics and partitions, a sentence each with its remedy."""
-    missing = [settings.topic(topic.name) for topic in settings.topics() if topic.name not in found]
+    wanted = [topic for topic in settings.topics() if only is None or topic.name in only]
+    missing = [settings.topic(topic.name) for topic in wanted if topic.name not in found]
     sentences = [f"missing: {', '.join(missing)}; make them with: bypassflow topics create"] if missing else []
-    for topic in settings.topics():
+    for topic in wanted:
         count = found[topic.name].partitions if topic.name in found else topic.partitions
         if count < topic.partitions:
             name = settings.topic(topic.name)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.errors import ConfigurationError
 from schemas.log import Entry
 from schemas.packing import InvalidPack, Pack, head_of, pack, unpack
-from schemas.topics import MAX_MESSAGE_BYTES
+from schemas.topics import MAX_MESSAGE_BYTES, OUTCOMES
 
 # Of a part's tables before compression: what compresses badly still fits, with its head and the tables' schemas.
 PART_BYTES: Final = MAX_MESSAGE_BYTES * 3 // 4
@@ -85,7 +85,7 @@ class OutcomeReader:
         Afterwards `position` is the offset from which a reader with this `epoch` and `last` has to go on.
 
         Raises:
-            ConfigurationError: when the message is none of ours or damaged.
+            ConfigurationError: when the message is none of ours, of another company, or damaged.
         """
         group = self._take(entry)
         self.position = self._begun_at if self._heads else entry.offset + 1
@@ -99,8 +99,7 @@ class OutcomeReader:
                 f"outcomes@{entry.offset}: {error}; what was said there is lost: reset the live topics and replay"
             ) from None
         head = content.head
-        if head["company_id"] != self._company_id:
-            return None
+        require_company(head["company_id"], self._company_id, OUTCOMES, entry.offset)
         if head["type"] == "claim":
             self.epoch = entry.offset
             self.claim = Claim(entry.offset, head["rules"], entry.written_at_ms)
@@ -139,6 +138,21 @@ class OutcomeReader:
 
     def _drop(self) -> None:
         self._heads, self._tables = [], []
+
+
+def require_company(found: str | None, company_id: str, topic: str, offset: int) -> None:
+    """See that a message is of the company that the settings are of.
+
+    Raw records name no company: two companies on the same topics would be counted as one, each in the other's store.
+
+    Raises:
+        ConfigurationError: when it is of another.
+    """
+    if found != company_id:
+        raise ConfigurationError(
+            f"{topic}@{offset} is of company {found!r}, which is not in these settings, they are of {company_id!r}: "
+            "give each company a [kafka] prefix of its own, or put back [company] id"
+        )
 
 
 def pack_claim(company_id: str, rules: str) -> bytes:

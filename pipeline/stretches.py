@@ -10,9 +10,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.outcomes import require_company
 from schemas.facts import SCHEMAS
 from schemas.log import Entry
 from schemas.packing import InvalidPack, unpack
+from schemas.topics import FACTS
 
 _EPOCH: Final = datetime(1970, 1, 1)
 # What is dated later than this after it was written says nothing of how far time has come.
@@ -40,12 +42,20 @@ class Stretch:
 
 
 def read_stretch(entries: Iterable[Entry], company_id: str) -> Stretch:
-    """Return what messages, at least one, hold of one company's facts. Those that are damaged count as empty."""
+    """Return what messages, at least one, hold of a company's facts. Those that are damaged count as empty.
+
+    Raises:
+        ConfigurationError: when a message is of another company.
+    """
     return join(_read(entry, company_id) for entry in entries)
 
 
 def read_stretches(entries: Iterable[Entry], company_id: str, fact_count: int) -> Iterator[Stretch]:
-    """Yield the messages as stretches of about so many facts, in order."""
+    """Yield the messages as stretches of about so many facts, in order.
+
+    Raises:
+        ConfigurationError: when a message is of another company.
+    """
     parts: list[Stretch] = []
     for entry in entries:
         parts.append(_read(entry, company_id))
@@ -81,18 +91,17 @@ def has_old_activities(stretch: Stretch, closed_through: datetime | None) -> boo
 
 def _read(entry: Entry, company_id: str) -> Stretch:
     try:
-        tables = _tables(entry.value or b"", company_id)
+        tables = _tables(entry, company_id)
     except InvalidPack:
         return Stretch(entry.offset, entry.offset, {}, None, (entry.offset,), 1)
     return Stretch(entry.offset, entry.offset, tables, _latest(tables, entry.written_at_ms), (), 1)
 
 
-def _tables(data: bytes, company_id: str) -> dict[str, pa.Table]:
-    content = unpack(data)
+def _tables(entry: Entry, company_id: str) -> dict[str, pa.Table]:
+    content = unpack(entry.value or b"")
     if content.head.get("type") != "facts":
         raise InvalidPack("a packed message that holds no facts")
-    if content.head.get("company_id") != company_id:
-        return {}
+    require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
     try:
         return {
             kind: table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])

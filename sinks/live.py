@@ -16,7 +16,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
-from pipeline.outcomes import Group, OutcomeReader
+from pipeline.outcomes import Group, OutcomeReader, require_company
 from pipeline.sources.registry import DeadLetter
 from schemas.log import Entry
 from schemas.packing import InvalidPack, unpack
@@ -110,7 +110,8 @@ class LiveStore:
         """Write messages, each topic's in their order, in one transaction; safe to repeat.
 
         Raises:
-            ConfigurationError: when a message says what this version does not know, or outcomes are damaged.
+            ConfigurationError: when a message says what this version does not know or is of another company, or
+                outcomes are damaged.
             TransientError: when the disk is full. Nothing of the batch is written then.
         """
         given = {FACTS: facts, OUTCOMES: outcomes, DEAD_LETTERS: dead_letters}
@@ -172,17 +173,17 @@ class LiveStore:
             except InvalidPack:
                 batch.damaged_count += 1
                 continue
-            if content.head.get("company_id") == self._company_id:
-                for kind, table in content.tables.items():
-                    batch.tables.setdefault(kind, []).append(table)
+            require_company(content.head.get("company_id"), self._company_id, FACTS, entry.offset)
+            for kind, table in content.tables.items():
+                batch.tables.setdefault(kind, []).append(table)
         batch.groups = [group for entry in fresh[OUTCOMES] if (group := self._outcomes.feed(entry)) is not None]
         for entry in fresh[DEAD_LETTERS]:
-            if _text(entry, "company") == self._company_id:
-                letter = read_dead_letter(entry)
-                if letter is None:
-                    batch.damaged_count += 1
-                else:
-                    batch.letters.append(letter)
+            letter = read_dead_letter(entry)
+            if letter is None:
+                batch.damaged_count += 1
+                continue
+            require_company(_text(entry, "company"), self._company_id, DEAD_LETTERS, entry.offset)
+            batch.letters.append(letter)
         return batch
 
     def _after(self, fresh: Mapping[str, Sequence[Entry]], batch: _Batch) -> Progress:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from agents.log import KafkaLog
+from agents.processes import die_with_parent
+from agents.spool import Published
+from agents.topics import create_topics
+from pipeline.configuration import FILE_NAME
 from schemas.kafka import KafkaSettings
+from tests.integration.arrivals import send
 from tests.integration.companies import rows_of
 
 # Nothing here takes as long on a machine that is not lost; a test that waits longer has failed. Unit: seconds.
-PATIENCE = 120.0
-# What a live store cannot know of files, and says of its own making.
+PATIENCE = 300.0
 CLI = (sys.executable, "-m", "cli")
-NOT_COMPARED = ("files", "source_file", "dead_letter")
+ROOT = Path(__file__).resolve().parents[2]
+# What only a reader of files knows: their sizes, and records that gave no fact, which nobody publishes. The publisher
+# adds marks of its own to how far a feed reaches.
+NOT_COMPARED = ("files", "source_file", "feed_progress")
+COLUMNS_NOT_COMPARED = ("record_count", "file_count")
 
 
 @dataclass
@@ -35,17 +45,24 @@ class Pipeline:
     company: Path
     folder: Path
     options: dict[str, list[str]] = field(default_factory=dict)
+    log: KafkaLog = field(init=False)
+    port: int = field(init=False)
+    exit_codes: dict[str, int] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (FILE_NAME, "bypassflow.key", "directory.csv"):
+            if not (self.folder / name).exists():
+                shutil.copy(self.company / name, self.folder)
         text = self.config.read_text(encoding="utf-8").partition("\n[kafka]")[0]
         kafka = f'\n[kafka]\nbootstrap = ["{self.settings.bootstrap[0]}"]\nprefix = "{self.settings.prefix}"\n'
         self.config.write_text(text + kafka, encoding="utf-8")
         self.port = free_port()
+        self.log = KafkaLog(self.settings)
 
     def __enter__(self) -> Self:
-        self.run("topics", "create", "--config", self.config)
+        create_topics(self.settings)
         return self
 
     def __exit__(
@@ -53,11 +70,12 @@ class Pipeline:
     ) -> None:
         for name in list(self._running):
             self.end(name, signal.SIGKILL)
+        self.log.close()
 
     @property
     def config(self) -> Path:
-        """The company's configuration, with the broker of this pipeline in it."""
-        return self.company / "bypassflow.toml"
+        """A copy of the company's configuration, with the broker of this pipeline in it."""
+        return self.folder / FILE_NAME
 
     @property
     def db(self) -> Path:
@@ -78,9 +96,13 @@ class Pipeline:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [*CLI, *map(str, arguments), *self.options.get(role, [])],
+                cwd=ROOT,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # A test run that is killed leaves nothing behind.
+                preexec_fn=die_with_parent,
             )
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> float:
@@ -88,8 +110,18 @@ class Pipeline:
         process = self._running.pop(name)
         begun = time.monotonic()
         process.send_signal(number)
-        process.wait(PATIENCE)
+        self.exit_codes[name] = process.wait(PATIENCE)
         return time.monotonic() - begun
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a process."""
+        return self._running[name].pid
+
+    def memory(self) -> dict[str, int]:
+        """Return the resident memory of each running process, in MB (Linux)."""
+        return {
+            name: resident_megabytes(process.pid) for name, process in self._running.items() if self.is_running(name)
+        }
 
     def revive(self) -> list[str]:
         """Start again what died by itself; return which."""
@@ -101,25 +133,19 @@ class Pipeline:
     def is_running(self, name: str) -> bool:
         return name in self._running and self._running[name].poll() is None
 
-    def publish(self, *arguments: str | Path) -> None:
-        """Publish the company's files as `bypassflow replay --kafka` does."""
-        self.run("replay", self.company, "--config", self.config, "--kafka", self.settings.bootstrap[0], *arguments)
+    def publish(self, records: Sequence[Published]) -> None:
+        """Publish records to the raw topics, in this order."""
+        send(self.log, records, self.settings.partitions)
 
     def run(self, *arguments: str | Path) -> str:
         """Run a command to its end and return its output; one that fails fails the test."""
-        done = subprocess.run(
-            [*CLI, *map(str, arguments)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        )  # fmt: skip
+        done = run_cli(*arguments)
         assert done.returncode == 0, f"{arguments[0]}: {done.stdout}{done.stderr}{self.logs()}"
         return done.stdout
 
     def status(self) -> dict[str, Any]:
         """Return what `bypassflow status` says."""
-        done = subprocess.run(
-            [*CLI, "status", "--config", str(self.config), "--url", self.url, "--format", "json"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
-        )  # fmt: skip
+        done = run_cli("status", "--config", self.config, "--url", self.url, "--format", "json")
         assert done.stdout, f"{done.stderr}{self.logs()}"
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -127,7 +153,16 @@ class Pipeline:
     def wait(self, patience: float = PATIENCE) -> float:
         """Wait until everything published stands in the store; return the seconds that it took."""
         begun = time.monotonic()
-        arguments = ["status", "--config", self.config, "--url", self.url, "--wait", "--patience", f"{patience:.0f}s"]
+        arguments: list[str | Path] = [
+            "status",
+            "--config",
+            self.config,
+            "--url",
+            self.url,
+            "--wait",
+            "--patience",
+            f"{patience:.0f}s",
+        ]
         self.run(*arguments)
         return time.monotonic() - begun
 
@@ -143,9 +178,27 @@ class Pipeline:
         return "".join(texts)
 
 
+def run_cli(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line as people do, to its end; `variables` are further ones of its environment."""
+    return subprocess.run(
+        [*CLI, *map(str, arguments)],
+        cwd=ROOT, env=environment() | variables, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+
+
 def live_rows(db: Path) -> dict[str, list[str]]:
     """Return a store's rows without what only a reader of files can know."""
-    return {name: rows for name, rows in rows_of(db).items() if name not in NOT_COMPARED}
+    return {name: rows for name, rows in rows_of(db, COLUMNS_NOT_COMPARED).items() if name not in NOT_COMPARED}
+
+
+def resident_megabytes(pid: int) -> int:
+    """Return the resident memory of a process; 0 when it has just ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000
 
 
 def ask(url: str) -> Any:

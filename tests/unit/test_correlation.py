@@ -344,11 +344,11 @@ def test_a_message_that_is_damaged_counts_as_empty_and_is_named() -> None:
     assert len(log.ledger().interactions) == 2
 
 
-def test_another_companys_facts_are_passed_by() -> None:
+def test_another_companys_facts_are_refused_and_never_passed_by() -> None:
     log = Broker()
-    told = worker(log).fold([log.publish(*calls(1), company="beta")])
 
-    assert (told.message_count, told.fact_count, told.group_count) == (1, 0, 1)
+    with pytest.raises(ConfigurationError, match=r"facts@0 is of company 'beta'.*prefix of its own"):
+        worker(log).fold([log.publish(*calls(1), company="beta")])
 
 
 def test_time_closes_at_full_hours_a_lateness_behind_the_latest_event_and_only_forward() -> None:

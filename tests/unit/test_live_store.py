@@ -237,17 +237,19 @@ def test_a_damaged_message_of_facts_is_counted_and_passed(path: Path) -> None:
         assert live.progress.damaged_count == 1
 
 
-def test_other_companies_on_the_same_partition_are_passed(path: Path) -> None:
+def test_another_companys_messages_are_refused_and_never_passed_by(path: Path) -> None:
     script = Script("globex")
     script.ingest("pbx", "f", [call("pbx:f:1", "10:00")])
     script.refuse(letter("pbx:f:2"))
     script.claim()
-    script.say(Group(0, 0, said([interaction_row("i1")]).tables))
+    given = script.topics
     with live_store(path) as live:
-        applied = apply_all(live, script)
-
-        assert (applied.fact_count, applied.outcome_count, applied.dead_letter_count) == (0, 0, 0)
-        assert live.progress.offsets == {FACTS: 1, OUTCOMES: 2, DEAD_LETTERS: 1}
+        for topic, arguments in (
+            (FACTS, (given[FACTS],)), (OUTCOMES, ((), given[OUTCOMES])), (DEAD_LETTERS, ((), (), given[DEAD_LETTERS])),
+        ):  # fmt: skip
+            with pytest.raises(ConfigurationError, match=f"{topic}@0 is of company 'globex'"):
+                live.apply(*arguments)
+        assert live.progress.offsets == {FACTS: 0, OUTCOMES: 0, DEAD_LETTERS: 0}
 
 
 def test_a_batch_that_fails_leaves_no_trace_and_the_next_one_goes_on(path: Path) -> None:
