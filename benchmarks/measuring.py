@@ -42,17 +42,17 @@ class Run:
     output: str
 
 
-def run_python(*arguments: str | Path) -> Run:
-    """Run the interpreter of this process with arguments, from the project's root, and return what that cost.
+def run_python(*arguments: str | Path, python: Path | None = None, folder: Path = _ROOT) -> Run:
+    """Run the interpreter of this process, or another, with arguments in the project's root; return what that cost.
 
     Raises:
         BenchmarkFailed: when it exits with another code than 0.
     """
-    command = [sys.executable, *map(str, arguments)]
+    command = [str(python or sys.executable), *map(str, arguments)]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, cwd=_ROOT, env=_environment(os.environ)
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, cwd=folder, env=_environment(os.environ)
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
