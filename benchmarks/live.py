@@ -4,7 +4,8 @@ python -m benchmarks.live throughput 300000              events a second from fu
 python -m benchmarks.live latency 500 60 100000          seconds from publishing to a row that a question finds
 python -m benchmarks.live soak 60                        memory of each process, every minute
 
-The first two print JSON and are called by `python -m benchmarks`.
+The first two print JSON and are called by `python -m benchmarks`. BENCH_INGEST, BENCH_CORRELATE and BENCH_SINK hold
+what is to run these processes, such as: py-spy record -o ingest.svg --
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from typing import Any, Final
 from kafka.admin import NewTopic
 
 from benchmarks.live_company import PREFIX, LiveCompany, Message, Spent, live_company
-from benchmarks.live_events import REPRESENTATIVES, beginning, events
+from benchmarks.live_events import beginning, events
 from benchmarks.measuring import BenchmarkFailed, run_python
+from pipeline.errors import ConfigurationError
 
 _EVENTS_PER_CUSTOMER: Final = 20
 _POLL_SECONDS: Final = 0.1
@@ -34,7 +36,7 @@ _BEAT: Final = 0.02
 _MINUTE: Final = 60.0
 CLIENTS: Final = ("kafka", "faust", "runs", "quix")
 # Where the environment of requirements/quix.txt is, see the Makefile.
-QUIX: Final = Path("/tmp/k/q/bin/python")  # FIXME
+QUIX: Final = Path(__file__).resolve().parent.parent / ".venv-quix" / "bin" / "python"
 
 
 def throughput(
@@ -50,7 +52,9 @@ def throughput(
         limits = {}
         for client in clients:
             say(f"reference: {client}")
-            limits[client] = _quix(company, count, customers) if client == "quix" else _limit(client, company, published)
+            limits[client] = (
+                _quix(company, count, customers) if client == "quix" else _limit(client, company, published)
+            )
         say("ingest, correlate and sink")
         load = os.getloadavg()[0]
         before = company.spent()["broker"]
@@ -70,8 +74,8 @@ def throughput(
             "seconds_from_start": ended_at - started_at,
             "load": load,
             "spent": {role: _row(used, before if role == "broker" else None) for role, used in spent.items()},
-            "fact_messages": company.fact_messages(),
-            "outcome_messages": company.outcome_messages(),
+            "fact_messages": company.message_count("facts"),
+            "outcome_messages": company.message_count("outcomes"),
             "overall": overall,
             "applied": status["applied"],
         }
@@ -95,8 +99,8 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
 
         def watch() -> None:
             while not stop.is_set():
-                found = _counted(company)
-                counted.append((time.monotonic(), found - base))
+                more = _counted(company) - base
+                counted.append((time.monotonic(), more))
                 stop.wait(_POLL_SECONDS)
 
         watcher = Thread(target=watch, name="watcher")
@@ -115,16 +119,16 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
         finally:
             stop.set()
             watcher.join()
-        delays = _delays(published, counted)
+        found = delays(published, counted)
         return {
             "rate": len(published) / spent_seconds,
             "count": len(published),
             "load": load,
             "standing": base,
-            "p50": _quantile(delays, 0.5),
-            "p95": _quantile(delays, 0.95),
-            "p99": _quantile(delays, 0.99),
-            "longest": delays[-1],
+            "p50": _at(found, 0.5),
+            "p95": _at(found, 0.95),
+            "p99": _at(found, 0.99),
+            "longest": found[-1],
             "polls_per_second": len(counted) / (counted[-1][0] - counted[0][0]),
             "spent": {role: _row(used, before_spent[role]) for role, used in after_spent.items()},
             "seconds": spent_seconds,
@@ -193,7 +197,7 @@ def _counted(company: LiveCompany) -> int:
     return int(company.answers.report((), None, None).overall["interaction_count"])
 
 
-def _delays(published: Sequence[float], counted: Sequence[tuple[float, int]]) -> list[float]:
+def delays(published: Sequence[float], counted: Sequence[tuple[float, int]]) -> list[float]:
     """Return how long each took, sorted: the n-th published until so many were first counted."""
     counts, highest = [], 0
     for _, count in counted:
@@ -204,7 +208,7 @@ def _delays(published: Sequence[float], counted: Sequence[tuple[float, int]]) ->
     return sorted(counted[bisect_right(counts, n)][0] - at for n, at in enumerate(published))
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def _at(values: Sequence[float], share: float) -> float:
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
@@ -242,16 +246,20 @@ def _complain(sentence: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """See the module."""
     what, *values = arguments
-    with tempfile.TemporaryDirectory(prefix="bypassflow-live-") as folder:
-        if what == "throughput":
-            clients = values[1].split(",") if len(values) > 1 else CLIENTS
-            found = throughput(int(values[0]), Path(folder), _complain, [name for name in clients if name])
-            print(json.dumps(found))
-        elif what == "latency":
-            rate, seconds, standing = map(int, values)
-            print(json.dumps(latency(rate, seconds, standing, Path(folder), _complain)))
-        else:
-            soak(float(values[0]), int(values[1]) if len(values) > 1 else 300, Path(folder), _complain)
+    with tempfile.TemporaryDirectory(prefix="bypassflow-live-") as name:
+        folder = Path(name)
+        try:
+            if what == "throughput":
+                clients = values[1].split(",") if len(values) > 1 else CLIENTS
+                found = throughput(int(values[0]), folder, _complain, [client for client in clients if client])
+            elif what == "latency":
+                rate, seconds, standing = map(int, values)
+                found = latency(rate, seconds, standing, folder, _complain)
+            else:
+                return soak(float(values[0]), int(values[1]) if len(values) > 1 else 300, folder, _complain)
+        except ConfigurationError as error:
+            found = {"problem": str(error)}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def read_with_kafka_python(bootstrap: str, topics: list[str], count: int) -> flo
 
 def read_with_faust(bootstrap: str, topics: list[str], count: int, in_runs: bool) -> None:
     """Print messages a second and end the process."""
-    connection = {"broker": f"kafka://{bootstrap}"}
+    connection: dict[str, Any] = {"broker": f"kafka://{bootstrap}"}
     if in_runs:
         app = make_app("bench-limit-runs", connection)
     else:
