@@ -15,8 +15,9 @@ import faust
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
-# Messages of a run at most.
-LONGEST_RUN: Final = 2_000
+# Messages of a run at most. Agents take several at once: what they take should keep the next process waiting for a
+# second at most, so that all of them work at the same time.
+LONGEST_RUN: Final = 500
 
 
 class Run(bytes):

@@ -1,6 +1,6 @@
 """All benchmarks in one run, as tables in Markdown on standard output; what is going on goes to standard error.
 
-python -m benchmarks                100 k and 1 M call records, 100 k emails, folds
+python -m benchmarks                100 k and 1 M call records, 100 k emails, folds, and the live path
 python -m benchmarks --huge         10 M call records too: about 4 GB of disk and a long time
 python -m benchmarks --quick        tiny sizes, to see that everything works; the figures mean nothing
 """
@@ -14,7 +14,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,14 @@ from statistics import median
 from benchmarks.measuring import BenchmarkFailed, run_python
 from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
 
-PARTS = ("calls", "mail", "fold", "hot", "rebuild")
+PARTS = ("calls", "mail", "fold", "hot", "rebuild", "live", "latency")
+
+LIVE_REFERENCES = {
+    "quix": "a Quix Streams program, the simplest form of the job",
+    "faust": "a bare Faust agent",
+    "runs": "a bare Faust agent that is handed runs",
+    "kafka": "a bare kafka-python consumer",
+}
 
 
 @dataclass(frozen=True)
@@ -36,11 +43,14 @@ class Sizes:
     open_interactions: int
     folds: int
     hot: Sequence[int]
+    live_events: int = 300_000
+    # Calls a second, for so many seconds, beside so many events.
+    latency: tuple[int, int, int] = (500, 60, 100_000)
 
 
 USUAL = Sizes([(100_000, 5), (1_000_000, 3)], 100_000, 3, 200_000, 20, (2_500, 5_000, 10_000, 20_000))
 HUGE = Sizes([*USUAL.calls, (10_000_000, 1)], 100_000, 3, 200_000, 20, USUAL.hot)
-QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200))
+QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 1_000, (100, 2, 500))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print_hot(sizes.hot)
             if "rebuild" in parts:
                 _print_rebuild(sizes.open_interactions)
+            if "live" in parts:
+                _print_live(sizes.live_events)
+            if "latency" in parts:
+                _print_latency(*sizes.latency)
         except BenchmarkFailed as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -146,6 +160,51 @@ def _print_rebuild(open_interactions: int) -> None:
         f"{found['restore_seconds']:.1f}",
     ]
     _print_table(header, [row])
+
+
+def _print_live(events: int) -> None:
+    _say(f"live: {events:,} events from full raw topics to stored rows")
+    found = json.loads(run_python("-m", "benchmarks.live", "throughput", str(events)).output)
+    if "problem" in found:
+        print(f"live: not measured; {found['problem']}\n")
+        return
+    stored = found["published"] / found["seconds"]
+    rows = [["bypassflow live: ingest, correlate, sink", f"{stored:,.0f}"]]
+    for name, title in LIVE_REFERENCES.items():
+        speed = found["limits"][name]
+        rows.append(
+            [title, "not measured: no environment, see `make bench-quix`" if speed is None else f"{speed:,.0f}"]
+        )
+    _print_table((f"{found['published']:,} raw events in the topics, load {found['load']:.1f}", "events/s"), rows)
+    print(
+        f"From the start of the processes {found['published'] / found['seconds_from_start']:,.0f} events a second; "
+        f"{found['fact_messages']} messages of facts, {found['outcome_messages']} of outcomes."
+    )
+    _print_spent(found["spent"], found["published"])
+
+
+def _print_latency(rate: int, seconds: int, standing: int) -> None:
+    _say(f"latency: {rate} calls a second for {seconds} s beside {standing:,} events")
+    arguments = ("-m", "benchmarks.live", "latency", str(rate), str(seconds), str(standing))
+    found = json.loads(run_python(*arguments).output)
+    if "problem" in found:
+        print(f"latency: not measured; {found['problem']}\n")
+        return
+    header = ("calls/s", "calls", "beside interactions", "p50 s", "p95 s", "p99 s", "longest s", "load")
+    row = [f"{found['rate']:.0f}", f"{found['count']:,}", f"{found['standing']:,}"]
+    row += [f"{found[name]:.2f}" for name in ("p50", "p95", "p99", "longest")]
+    _print_table(header, [[*row, f"{found['load']:.1f}"]])
+    _print_spent(found["spent"], found["count"])
+
+
+def _print_spent(spent: Mapping[str, Mapping[str, float]], events: int) -> None:
+    rows = []
+    for role, used in spent.items():
+        each = used["processor_seconds"] / events * 1_000_000
+        rows.append([role, f"{used['processor_seconds']:.1f}", f"{each:.0f}", f"{used['peak_bytes'] / (1 << 20):,.0f}"])
+    total = sum(used["processor_seconds"] for used in spent.values())
+    rows.append(["all", f"{total:.1f}", f"{total / events * 1_000_000:.0f}", ""])
+    _print_table(("process", "processor s", "processor µs an event", "peak MiB"), rows)
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -40,6 +40,7 @@ def number_of(customer: int) -> str:
 
 def beginning(customers: int) -> Iterator[tuple[str, bytes, bytes]]:
     """Yield what must be known first, the directory and the customers: topic, key and record."""
+    record: dict[str, object]
     for person in range(REPRESENTATIVES):
         record = {
             "kind": "representative", "representative_id": f"r{person:03}", "name": f"Person {person}",
@@ -54,8 +55,9 @@ def beginning(customers: int) -> Iterator[tuple[str, bytes, bytes]]:
 def events(
     count: int, customers: int, start: datetime = START, spacing: timedelta | None = None
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield calls and activities in the order of their time: topic, key (the number) and record."""
+    """Yield calls and activities in the order of their time: topic, key (the customer's number) and record."""
     spacing = spacing or timedelta(days=1) / _PER_DAY
+    record: dict[str, object]
     for place in range(count):
         at = start + place * spacing
         customer = place * 7919 % customers

@@ -42,17 +42,17 @@ class Run:
     output: str
 
 
-def run_python(*arguments: str | Path) -> Run:
-    """Run the interpreter of this process with arguments, from the project's root, and return what that cost.
+def run_python(*arguments: str | Path, python: Path | None = None, folder: Path = _ROOT) -> Run:
+    """Run the interpreter of this process, or another, with arguments in the project's root; return what that cost.
 
     Raises:
         BenchmarkFailed: when it exits with another code than 0.
     """
-    command = [sys.executable, *map(str, arguments)]
+    command = [str(python or sys.executable), *map(str, arguments)]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, cwd=_ROOT, env=_environment(os.environ)
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=complained, cwd=folder, env=environment(os.environ)
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -89,6 +89,6 @@ def spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values) if median(values) else 0.0
 
 
-def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a measured process: byte code may be kept, as everywhere in use."""
     return {name: value for name, value in inherited.items() if name not in ("PYTHONDONTWRITEBYTECODE", "COLUMNS")}

@@ -11,7 +11,7 @@ import sys
 import time
 from datetime import datetime
 
-from quixstreams import Application
+from quixstreams import Application  # type: ignore[import-not-found]  # in an environment of its own
 
 WINDOW_SECONDS = 72 * 3600
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from benchmarks import __main__ as command
 from benchmarks import duckdb_only, plain_mail, plain_script
 from benchmarks.company import write_calls, write_mail
 from benchmarks.fold import hot_seconds, seconds_beside
+from benchmarks.live import delays
+from benchmarks.live_company import Spent, spent_by
 from benchmarks.measuring import BenchmarkFailed, Usage, run_python, spread, typical
 from benchmarks.replay import PLAIN, READING, REPLAY, Measurement
 from benchmarks.stages import Stopwatch
 
 TINY = command.Sizes([(100, 1), (200, 1)], messages=20, mail_repetitions=1, open_interactions=40, folds=2, hot=(40,))
+
+# Parts that need a broker, see tests/integration/test_live_benchmarks.py.
+LIVE = ("live", "latency")
 
 
 def test_one_run_measures_everything_and_prints_ratios(
@@ -23,7 +29,8 @@ def test_one_run_measures_everything_and_prints_ratios(
 ) -> None:
     monkeypatch.setattr(command, "QUICK", TINY)
 
-    assert command.main(["--quick", "--folder", str(tmp_path)]) == 0
+    parts = [word for part in command.PARTS if part not in LIVE for word in ("--only", part)]
+    assert command.main(["--quick", "--folder", str(tmp_path), *parts]) == 0
 
     printed = capsys.readouterr().out
     for name in (REPLAY, PLAIN, READING):
@@ -123,3 +130,20 @@ def test_a_stopwatch_names_the_costliest_stage_first() -> None:
 
     assert first.split() == ["5.000s", first.split()[1], "1", "all"]
     assert second.endswith("half")
+
+
+def test_each_call_is_delayed_until_so_many_are_counted() -> None:
+    published = [10.0, 10.0, 10.5]
+    counted = [(10.2, 0), (11.0, 2), (11.1, 1), (12.0, 3)]
+
+    assert delays(published, counted) == [1.0, 1.0, 1.5]
+
+
+def test_calls_that_are_never_counted_fail_the_measurement() -> None:
+    with pytest.raises(BenchmarkFailed, match="1 of 2 calls"):
+        delays([10.0, 10.0], [(11.0, 1)])
+
+
+def test_a_process_that_is_gone_has_spent_nothing() -> None:
+    assert spent_by(os.getpid()).peak_bytes > 0
+    assert spent_by(1 << 30) == Spent(0.0, 0, 0)

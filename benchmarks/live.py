@@ -1,0 +1,266 @@
+"""How fast the live pipeline is: from raw topics to rows in the store, with one process of each kind and the broker.
+
+python -m benchmarks.live throughput 300000              events a second from full raw topics; limits beside it
+python -m benchmarks.live latency 500 60 100000          seconds from publishing to a row that a question finds
+python -m benchmarks.live soak 60                        memory of each process, every minute
+
+The first two print JSON and are called by `python -m benchmarks`. BENCH_INGEST, BENCH_CORRELATE and BENCH_SINK hold
+what is to run these processes, such as: py-spy record -o ingest.svg --
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Final
+
+from kafka.admin import NewTopic
+
+from benchmarks.live_company import PREFIX, LiveCompany, Message, Spent, live_company
+from benchmarks.live_events import beginning, events
+from benchmarks.measuring import BenchmarkFailed, run_python
+from pipeline.errors import ConfigurationError
+
+_EVENTS_PER_CUSTOMER: Final = 20
+_POLL_SECONDS: Final = 0.1
+_BEAT: Final = 0.02
+_MINUTE: Final = 60.0
+CLIENTS: Final = ("kafka", "faust", "runs", "quix")
+# Where the environment of requirements/quix.txt is, see the Makefile.
+QUIX: Final = Path(__file__).resolve().parent.parent / ".venv-quix" / "bin" / "python"
+
+
+def throughput(
+    count: int, folder: Path, say: Callable[[str], None], clients: Sequence[str] = CLIENTS
+) -> dict[str, Any]:
+    """Return events a second from full raw topics to stored rows, what each process spent, and the references."""
+    customers = max(10, count // _EVENTS_PER_CUSTOMER)
+    with live_company(folder) as company:
+        say(f"publishing {count:,} raw events")
+        begin = time.perf_counter()
+        published = company.publish(chain(beginning(customers), events(count, customers)))
+        publishing = published / (time.perf_counter() - begin)
+        limits = {}
+        for client in clients:
+            say(f"reference: {client}")
+            limits[client] = (
+                _quix(company, count, customers) if client == "quix" else _limit(client, company, published)
+            )
+        say("ingest, correlate and sink")
+        load = os.getloadavg()[0]
+        before = company.spent()["broker"]
+        started_at = time.time()
+        company.start()
+        status = company.wait(published, patience=60 + published / 500)
+        ended_at = datetime.fromisoformat(status["last_batch"]["at"].removesuffix("Z")).replace(tzinfo=UTC).timestamp()
+        begun_at = company.first_fact_at()
+        spent = company.spent()
+        overall = company.answers.report((), None, None).overall
+        return {
+            "count": count,
+            "published": published,
+            "publishing_per_second": publishing,
+            "limits": limits,
+            "seconds": ended_at - begun_at,
+            "seconds_from_start": ended_at - started_at,
+            "load": load,
+            "spent": {role: _row(used, before if role == "broker" else None) for role, used in spent.items()},
+            "fact_messages": company.message_count("facts"),
+            "outcome_messages": company.message_count("outcomes"),
+            "overall": overall,
+            "applied": status["applied"],
+        }
+
+
+def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return the seconds from a call's publishing until a report counts it, beside so many stored events.
+
+    Calls are published in beats; the n-th call counted is taken for the n-th published.
+    """
+    customers = max(10, standing // _EVENTS_PER_CUSTOMER)
+    with live_company(folder) as company:
+        say(f"{standing:,} events stand in the store beforehand")
+        before = company.publish(chain(beginning(customers), events(standing, customers)))
+        company.start()
+        company.wait(before, patience=60 + before / 500)
+        base = _counted(company)
+        load = os.getloadavg()[0]
+        counted: list[tuple[float, int]] = []
+        stop = Event()
+
+        def watch() -> None:
+            while not stop.is_set():
+                more = _counted(company) - base
+                counted.append((time.monotonic(), more))
+                stop.wait(_POLL_SECONDS)
+
+        watcher = Thread(target=watch, name="watcher")
+        watcher.start()
+        before_spent = company.spent()
+        begun = time.monotonic()
+        say(f"{rate} calls a second for {seconds} s")
+        try:
+            published = list(_publish_paced(company, _calls(standing, rate * seconds, customers), rate))
+            spent_seconds = time.monotonic() - begun
+            after_spent = company.spent()
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and (not counted or counted[-1][1] < len(published)):
+                company.require_running()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            stop.set()
+            watcher.join()
+        found = delays(published, counted)
+        return {
+            "rate": len(published) / spent_seconds,
+            "count": len(published),
+            "load": load,
+            "standing": base,
+            "p50": _at(found, 0.5),
+            "p95": _at(found, 0.95),
+            "p99": _at(found, 0.99),
+            "longest": found[-1],
+            "polls_per_second": len(counted) / (counted[-1][0] - counted[0][0]),
+            "spent": {role: _row(used, before_spent[role]) for role, used in after_spent.items()},
+            "seconds": spent_seconds,
+        }
+
+
+def soak(minutes: float, rate: int, folder: Path, say: Callable[[str], None]) -> None:
+    """Keep up a pace, and say every minute what each process holds and how far behind the store is."""
+    customers = 5_000
+    with live_company(folder) as company:
+        before = company.publish(beginning(customers))
+        company.start()
+        company.wait(before, patience=120)
+        base = company.spent()
+        names = list(base)
+        say(f"{rate} events/s for {minutes:g} minutes; MiB resident (peak), and processor share of a minute")
+        begun = time.monotonic()
+        # A day of events in ten minutes: what can be closed, is closed.
+        spacing = timedelta(days=1) / (600 * rate)
+        sent, due, last = 0, begun + _MINUTE, base
+        for _ in _publish_paced(company, events(int(rate * minutes * 60), customers, spacing=spacing), rate):
+            sent += 1
+            if time.monotonic() >= due:
+                due += _MINUTE
+                now = company.spent()
+                status = company.status() or {}
+                cells = [
+                    f"{name} {now[name].resident_bytes >> 20} ({now[name].peak_bytes >> 20}) "
+                    f"{(now[name].processor_seconds - last[name].processor_seconds) / _MINUTE:.0%}"
+                    for name in names
+                ]
+                stored = status.get("applied", {}).get("fact_count", 0) - before
+                size = company.db.stat().st_size >> 20
+                say(
+                    f"{(time.monotonic() - begun) / 60:5.1f} min, load {os.getloadavg()[0]:.1f}: {'; '.join(cells)}; "
+                    f"sent {sent:,}, facts stored {stored:,}, store {size} MiB"
+                )
+                last = now
+        company.wait(before + sent, patience=120)
+        say("all of it is stored")
+
+
+def _calls(first: int, count: int, customers: int) -> Iterator[Message]:
+    """Yield so many calls that come after the first events, each an interaction of its own."""
+    later = islice(events(first + count + count // 4 + 10, customers), first, None)
+    return islice((message for message in later if message[0] == "raw.calls"), count)
+
+
+def _publish_paced(company: LiveCompany, messages: Iterator[Message], rate: int) -> Iterator[float]:
+    """Publish so many a second, in beats; yield for each when its beat was sent, in seconds of the monotonic clock."""
+    begun, sent = time.monotonic(), 0
+    while True:
+        due = int((time.monotonic() - begun) * rate) + 1 - sent
+        if due > 0:
+            chunk = list(islice(messages, due))
+            if not chunk:
+                return
+            at = time.monotonic()
+            company.append(chunk)
+            sent += len(chunk)
+            yield from [at] * len(chunk)
+        time.sleep(_BEAT)
+
+
+def _counted(company: LiveCompany) -> int:
+    return int(company.answers.report((), None, None).overall["interaction_count"])
+
+
+def delays(published: Sequence[float], counted: Sequence[tuple[float, int]]) -> list[float]:
+    """Return how long each took, sorted: the n-th published until so many were first counted."""
+    counts, highest = [], 0
+    for _, count in counted:
+        highest = max(highest, count)
+        counts.append(highest)
+    if highest < len(published):
+        raise BenchmarkFailed(f"{highest:,} of {len(published):,} calls were counted in the end")
+    return sorted(counted[bisect_right(counts, n)][0] - at for n, at in enumerate(published))
+
+
+def _at(values: Sequence[float], share: float) -> float:
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def _limit(client: str, company: LiveCompany, count: int) -> float:
+    arguments = ("-m", "benchmarks.live_limits", client, company.bootstrap, PREFIX, str(count))
+    return float(run_python(*arguments).output.split()[-1])
+
+
+def _quix(company: LiveCompany, count: int, customers: int) -> float | None:
+    """Return records a second of the Quix program, on the same records in one topic of as many partitions.
+
+    None without its environment.
+    """
+    if not QUIX.exists():
+        return None
+    company.make_topics([NewTopic(f"{PREFIX}{name}", company.settings.partitions, 1) for name in ("quix", "quix-out")])
+    company.publish(("quix", key, value) for _, key, value in events(count, customers))
+    program = Path(__file__).parent / "quix_program.py"
+    run = run_python(program, company.bootstrap, PREFIX, str(count), folder=company.folder, python=QUIX)
+    return float(run.output.split()[-1])
+
+
+def _row(used: Spent, before: Spent | None) -> dict[str, float]:
+    return {
+        "processor_seconds": used.processor_seconds - (before.processor_seconds if before else 0.0),
+        "peak_bytes": used.peak_bytes,
+        "resident_bytes": used.resident_bytes,
+    }
+
+
+def _complain(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module."""
+    what, *values = arguments
+    with tempfile.TemporaryDirectory(prefix="bypassflow-live-") as name:
+        folder = Path(name)
+        try:
+            if what == "throughput":
+                clients = values[1].split(",") if len(values) > 1 else CLIENTS
+                found = throughput(int(values[0]), folder, _complain, [client for client in clients if client])
+            elif what == "latency":
+                rate, seconds, standing = map(int, values)
+                found = latency(rate, seconds, standing, folder, _complain)
+            else:
+                return soak(float(values[0]), int(values[1]) if len(values) > 1 else 300, folder, _complain)
+        except ConfigurationError as error:
+            found = {"problem": str(error)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
