@@ -153,17 +153,8 @@ class Pipeline:
     def wait(self, patience: float = PATIENCE) -> float:
         """Wait until everything published stands in the store; return the seconds that it took."""
         begun = time.monotonic()
-        arguments: list[str | Path] = [
-            "status",
-            "--config",
-            self.config,
-            "--url",
-            self.url,
-            "--wait",
-            "--patience",
-            f"{patience:.0f}s",
-        ]
-        self.run(*arguments)
+        waiting = ("--wait", "--patience", f"{patience:.0f}s")
+        self.run("status", "--config", self.config, "--url", self.url, *waiting)
         return time.monotonic() - begun
 
     def rows(self) -> dict[str, list[str]]:
