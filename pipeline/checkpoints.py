@@ -33,6 +33,7 @@ class Manifest:
     """What a checkpoint is of: all facts before `position`, all said of them before `outcomes_offset`.
 
     `epoch` is the claim under which it was said, written at `claimed_at_ms`; `rules` the digest of the settings.
+    `lanes` as in `pipeline.outcomes.Group`.
     """
 
     position: int
@@ -46,6 +47,7 @@ class Manifest:
     chunks: tuple[int, ...] = ()
     byte_count: int = 0
     digest: str = ""
+    lanes: Mapping[str, Any] | None = None
 
 
 class Checkpoints:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from pipeline.checkpoints import CHUNK_BYTES, Checkpoints, Manifest
 from pipeline.engine import Changes, Engine
 from pipeline.engine_state import LAYOUT, EngineState
 from pipeline.errors import ConfigurationError, Fenced, TransientError
+from pipeline.lanes import Lanes
 from pipeline.outcomes import PART_BYTES, Group, OutcomeReader, pack_claim, pack_group
 from pipeline.stretches import Stretch, has_old_activities, join, read_stretch, read_stretches
 from schemas.log import Draft, Entry, Log
@@ -99,8 +100,8 @@ class Correlator:
         self.settings = settings
         self.partition = partition
         self.position = 0
-        self.watermark: datetime | None = None
         self.closed_through: datetime | None = None
+        self._lanes = Lanes()
         self._log = log
         self._limits = limits or Limits()
         self._make_engine = make_engine
@@ -168,9 +169,15 @@ class Correlator:
                 self._rules,
                 self.watermark,
                 LAYOUT,
+                lanes=self._lanes.to_json(),
             ),
             self._engine.save(),
         )
+
+    @property
+    def watermark(self) -> datetime | None:
+        """Event time up to which no more facts are expected: see `pipeline.lanes`."""
+        return self._lanes.watermark
 
     def sizes(self) -> dict[str, int]:
         """Return how much the engine holds: see `Engine.sizes`."""
@@ -186,10 +193,10 @@ class Correlator:
                 state = self._checkpoints.load(manifest)
                 if state is not None:
                     self._engine.restore(state)
-                    self.position, self.watermark = manifest.position, manifest.watermark
-                    self.closed_through = state.closed_through
+                    self.position, self.closed_through = manifest.position, state.closed_through
+                    self._lanes = Lanes.from_json(manifest.lanes, manifest.watermark)
                     return manifest
-        self.position, self.watermark, self.closed_through = 0, None, None
+        self.position, self.closed_through, self._lanes = 0, None, Lanes()
         return None
 
     def _is_of_log(self, manifest: Manifest) -> bool:
@@ -205,11 +212,16 @@ class Correlator:
         return reader.claim is not None and reader.claim.written_at_ms == manifest.claimed_at_ms
 
     def _read_said(self, base: Manifest | None) -> list[Group]:
-        """Return the groups that were said since a checkpoint, without their tables."""
+        """Return the groups that were said since a checkpoint, without their tables, and lanes for the last only."""
         start = base.outcomes_offset if base else 0
         reader = self._reader(base.epoch if base else None, self.position - 1)
         entries = self._log.read(OUTCOMES, self.partition, start, self._epoch)
-        groups = [group for entry in entries if (group := reader.feed(entry)) is not None]
+        groups: list[Group] = []
+        for entry in entries:
+            if (group := reader.feed(entry)) is not None:
+                # There may be a hundred thousand groups, and of earlier lanes nothing is asked.
+                groups[-1:] = [replace(last, lanes=None) for last in groups[-1:]]
+                groups.append(group)
         self._require_kept(OUTCOMES, start)
         if reader.rules is not None:
             self._require_rules(reader.rules)
@@ -241,9 +253,11 @@ class Correlator:
             if closes or sum(part.fact_count for part in waiting) >= self._limits.rebuild_facts:
                 self._fold_silently(waiting, closes)
                 waiting = []
-            self.position, self.watermark, self.closed_through = group.last + 1, group.watermark, group.closed_through
+            self.position, self.closed_through = group.last + 1, group.closed_through
         self._fold_silently(waiting, None)
         self._require_kept(FACTS, start)
+        if groups:
+            self._lanes = Lanes.from_json(groups[-1].lanes, groups[-1].watermark)
         return message_count, fact_count
 
     def _stretches_of(self, groups: Sequence[Group]) -> Iterator[tuple[Group, Stretch]]:
@@ -311,17 +325,27 @@ class Correlator:
 
     def _say(self, stretch: Stretch) -> Group:
         """Fold a stretch and append what it changes: from then on it is said."""
-        watermark = max(filter(None, (self.watermark, stretch.latest)), default=None)
-        closes = self._closing(watermark)
+        lanes = self._lanes
+        for told in stretch.told:
+            lanes = lanes.after(told)
+        closes = self._closing(lanes.watermark)
         changes = self._engine.fold(stretch.tables, stretch.last, closes=closes)
         closed_through = closes or self.closed_through
-        group = Group(stretch.first, stretch.last, changes.tables, watermark, closed_through, stretch.damaged)
+        group = Group(
+            stretch.first,
+            stretch.last,
+            changes.tables,
+            lanes.watermark,
+            closed_through,
+            stretch.damaged,
+            lanes.to_json(),
+        )
         messages = pack_group(self.settings.company_id, self._epoch, group, self._limits.part_bytes)
         offsets = self._log.append([self._draft(message) for message in messages])
         if offsets != list(range(self._outcomes_offset, self._outcomes_offset + len(offsets))):
             self._look_for_claims(offsets[-1] + 1)
         self._outcomes_offset = offsets[-1] + 1
-        self.position, self.watermark, self.closed_through = stretch.last + 1, watermark, closed_through
+        self.position, self.closed_through, self._lanes = stretch.last + 1, closed_through, lanes
         return group
 
     def _closing(self, watermark: datetime | None) -> datetime | None:

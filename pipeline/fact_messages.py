@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,22 +25,25 @@ class Facts:
 
 
 def pack_facts(intaken: Intaken, company_id: str, largest: int = MAX_MESSAGE_BYTES) -> list[bytes]:
-    """Return the messages that hold a batch's facts: one, or more where one would be too large; none without facts."""
-    return list(_packed(intaken.facts, company_id, len(intaken.letters), largest))
+    """Return the messages that hold a batch's facts: one, or more where one would be too large; none without facts.
+
+    Only the last tells of the lanes: how far they came with all facts up to it.
+    """
+    head = {"type": "facts", "company_id": company_id, "letters": len(intaken.letters), "lanes": dict(intaken.lanes)}
+    return list(_packed(intaken.facts, head, largest))
 
 
-def _packed(tables: Mapping[str, pa.Table], company_id: str, letter_count: int, largest: int) -> Iterator[bytes]:
+def _packed(tables: Mapping[str, pa.Table], head: Mapping[str, Any], largest: int) -> Iterator[bytes]:
     row_count = sum(table.num_rows for table in tables.values())
     if not row_count:
         return
-    head = {"type": "facts", "company_id": company_id, "letters": letter_count}
     message = pack(Pack(head, {kind: table for kind, table in tables.items() if table.num_rows}))
     if len(message) <= largest or row_count == 1:
         yield message
         return
     first, second = _halves(tables, row_count // 2)
-    yield from _packed(first, company_id, letter_count, largest)
-    yield from _packed(second, company_id, 0, largest)
+    yield from _packed(first, {**head, "lanes": {}}, largest)
+    yield from _packed(second, {**head, "letters": 0}, largest)
 
 
 def _halves(tables: Mapping[str, pa.Table], row_count: int) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:

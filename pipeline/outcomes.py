@@ -29,7 +29,8 @@ class Group:
     """What one fold said anew, whole. `tables` are those of `pipeline.engine.Changes`; empty ones may be missing.
 
     `first` and `last` are the offsets of the facts messages that were folded; `last` is the version of all rows.
-    `damaged` are the offsets of those among them that could not be read.
+    `damaged` are the offsets of those among them that could not be read. `lanes` is how far each lane had come, as
+    `pipeline.lanes.Lanes.to_json` writes it; none in groups of an earlier version.
     """
 
     first: int
@@ -38,6 +39,7 @@ class Group:
     watermark: datetime | None = None
     closed_through: datetime | None = None
     damaged: tuple[int, ...] = ()
+    lanes: Mapping[str, Any] | None = None
 
     @property
     def version(self) -> int:
@@ -134,6 +136,7 @@ class OutcomeReader:
             _instant(head["watermark"]),
             _instant(head["closed_through"]),
             tuple(head["damaged"]),
+            head.get("lanes"),
         )
 
     def _drop(self) -> None:
@@ -174,7 +177,10 @@ def pack_group(company_id: str, epoch: int, group: Group, part_bytes: int = PART
         "closed_through": group.closed_through and group.closed_through.isoformat(),
         "damaged": list(group.damaged),
     }
-    return [pack(Pack(head | {"part": number}, tables)) for number, tables in enumerate(parts)]
+    first = {"lanes": group.lanes}
+    return [
+        pack(Pack(head | {"part": number} | ({} if number else first), tables)) for number, tables in enumerate(parts)
+    ]
 
 
 def _parted(tables: Mapping[str, pa.Table], part_bytes: int) -> list[Mapping[str, pa.Table]]:

@@ -31,6 +31,11 @@ class RawMessage:
     partition: int
     entry: Entry
 
+    @property
+    def lane(self) -> str:
+        """Where the message stands, such as "raw.calls/0": see `pipeline.lanes`."""
+        return f"{self.topic}/{self.partition}"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -52,9 +57,14 @@ class RawRecord(NamedTuple):
     place: str
     value: Any
     data: bytes
-    topic: str
+    lane: str
     kind: str | None = None
     problem: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """Topic of the message, without the deployment's prefix."""
+        return self.lane.rpartition("/")[0]
 
     @property
     def raw_id(self) -> str:
@@ -71,35 +81,36 @@ class RawReader:
     """Takes messages apart. Bounded in memory."""
 
     def __init__(self) -> None:
-        self._origins: dict[tuple[str, int, bytes | None, bytes | None, bytes | None], Origin] = {}
+        self._origins: dict[tuple[str, int, bytes | None, bytes | None, bytes | None], tuple[Origin, str]] = {}
 
     def records(self, message: RawMessage) -> Sequence[RawRecord]:
         """Return the records of a message, one or those of an array; none when it is a tombstone.
 
         What cannot be read is one record with a problem.
         """
-        entry, topic = message.entry, message.topic
+        entry = message.entry
         data = entry.value
         if data is None:
             return ()
         try:
-            origin = self._origin(message)
+            origin, lane = self._origin(message)
             place = _place(entry)
         except InvalidRecord as error:
-            return (RawRecord(_default(message), str(entry.offset), None, data, topic, problem=str(error)),)
+            return (RawRecord(_default(message), str(entry.offset), None, data, message.lane, problem=str(error)),)
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            return (RawRecord(origin, place, None, data, topic, problem=_syntax(error)),)
+            return (RawRecord(origin, place, None, data, lane, problem=_syntax(error)),)
         if type(value) is not list:
-            return (RawRecord(origin, place, value, data, topic, _kind(value), _length_problem(data)),)
+            return (RawRecord(origin, place, value, data, lane, _kind(value), _length_problem(data)),)
         parts = [(f"{place}#{number}", part, orjson.dumps(part)) for number, part in enumerate(value)]
         return [
-            RawRecord(origin, part_place, part, written, topic, _kind(part), _length_problem(written))
+            RawRecord(origin, part_place, part, written, lane, _kind(part), _length_problem(written))
             for part_place, part, written in parts
         ]
 
-    def _origin(self, message: RawMessage) -> Origin:
+    def _origin(self, message: RawMessage) -> tuple[Origin, str]:
+        """Return the origin and the lane of a message; as long as they are known, the same objects."""
         headers = message.entry.headers
         key = (
             message.topic,
@@ -108,14 +119,14 @@ class RawReader:
             headers.get("file"),
             headers.get("format"),
         )
-        origin = self._origins.get(key)
-        if origin is None:
+        found = self._origins.get(key)
+        if found is None:
             default = _default(message)
             origin = Origin(*(_header(headers, name, getattr(default, name)) for name in ("source", "file", "format")))
             if len(self._origins) >= _MOST_ORIGINS:
                 self._origins.clear()
-            self._origins[key] = origin
-        return origin
+            found = self._origins[key] = origin, message.lane
+        return found
 
 
 def _place(entry: Entry) -> str:
@@ -129,7 +140,7 @@ def _kind(value: Any) -> str | None:
 
 
 def _default(message: RawMessage) -> Origin:
-    return Origin(message.topic.removeprefix("raw."), f"{message.topic}/{message.partition}", DEFAULT_FORMAT)
+    return Origin(message.topic.removeprefix("raw."), message.lane, DEFAULT_FORMAT)
 
 
 def _header(headers: Mapping[str, bytes], name: str, default: str) -> str:

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.lanes import UNNAMED, Told, latest
 from pipeline.outcomes import require_company
 from schemas.facts import SCHEMAS
 from schemas.log import Entry
-from schemas.packing import InvalidPack, unpack
+from schemas.packing import InvalidPack, Pack, unpack
 from schemas.topics import FACTS
 
-_EPOCH: Final = datetime(1970, 1, 1)
-# What is dated later than this after it was written says nothing of how far time has come.
-_AHEAD: Final = timedelta(days=1)
-_EVENT_TIMES: Final = {"observation": "started_at", "activity": "logged_from"}
 # What the engine does not want.
 _KEPT_OUT: Final = frozenset({"identifier"})
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Messages from offset `first` to `last`. `latest` is the latest event time; `damaged` could not be read."""
+    """Messages from offset `first` to `last`. `told`: what each tells of its lanes; `damaged` could not be read."""
 
     first: int
     last: int
     tables: Mapping[str, pa.Table]
-    latest: datetime | None = None
+    told: tuple[Told, ...] = ()
     damaged: tuple[int, ...] = ()
     message_count: int = 0
 
@@ -74,7 +71,7 @@ def join(stretches: Iterable[Stretch]) -> Stretch:
         parts[0].first,
         parts[-1].last,
         {name: pa.concat_tables([part.tables[name] for part in parts if name in part.tables]) for name in names},
-        max((part.latest for part in parts if part.latest is not None), default=None),
+        tuple(told for part in parts for told in part.told),
         tuple(offset for part in parts for offset in part.damaged),
         sum(part.message_count for part in parts),
     )
@@ -91,17 +88,23 @@ def has_old_activities(stretch: Stretch, closed_through: datetime | None) -> boo
 
 def _read(entry: Entry, company_id: str) -> Stretch:
     try:
-        tables = _tables(entry, company_id)
+        content = _unpacked(entry.value or b"")
+        require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
+        tables = _tables(content)
     except InvalidPack:
-        return Stretch(entry.offset, entry.offset, {}, None, (entry.offset,), 1)
-    return Stretch(entry.offset, entry.offset, tables, _latest(tables, entry.written_at_ms), (), 1)
+        return Stretch(entry.offset, entry.offset, {}, damaged=(entry.offset,), message_count=1)
+    told = Told(entry.written_at_ms, _reached(content.head.get("lanes"), tables, entry.written_at_ms))
+    return Stretch(entry.offset, entry.offset, tables, (told,), message_count=1)
 
 
-def _tables(entry: Entry, company_id: str) -> dict[str, pa.Table]:
-    content = unpack(entry.value or b"")
+def _unpacked(data: bytes) -> Pack:
+    content = unpack(data)
     if content.head.get("type") != "facts":
         raise InvalidPack("a packed message that holds no facts")
-    require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
+    return content
+
+
+def _tables(content: Pack) -> dict[str, pa.Table]:
     try:
         return {
             kind: table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
@@ -112,15 +115,9 @@ def _tables(entry: Entry, company_id: str) -> dict[str, pa.Table]:
         raise InvalidPack(f"a table that is of no kind of fact ({type(error).__name__})") from None
 
 
-def _latest(tables: Mapping[str, pa.Table], written_at_ms: int) -> datetime | None:
-    """Return the latest event time that is believed; one without a time of writing (0) believes all."""
-    bound = _EPOCH + timedelta(milliseconds=written_at_ms) + _AHEAD if written_at_ms > 0 else datetime.max
-    found = []
-    for kind, column in _EVENT_TIMES.items():
-        if kind in tables:
-            times = tables[kind][column]
-            latest = pc.max(times).as_py()
-            if latest is not None and latest > bound:
-                latest = pc.max(times.filter(pc.less_equal(times, pa.scalar(bound, times.type)))).as_py()
-            found.append(latest)
-    return max((latest for latest in found if latest is not None), default=None)
+def _reached(lanes: Any, tables: Mapping[str, pa.Table], written_at_ms: int) -> Mapping[str, int]:
+    """Return what a message says of its lanes; all messages of an earlier version, which said nothing, are one lane."""
+    if isinstance(lanes, dict):
+        return lanes
+    reached = latest(tables, written_at_ms)
+    return {} if reached is None else {UNNAMED: reached}

@@ -69,6 +69,9 @@ class Consumer:
         self._tell = tell
         self._least_free_bytes = least_free_bytes
         self._batch_bytes = batch_bytes
+        # What a batch of outcomes may hold: more where a group has more, see `take`.
+        self._outcome_bytes = batch_bytes
+        self._is_cut = False
         self._settled_at = time.monotonic()
         self._held: list[Entry] = []
         self._cut: set[str] = set()
@@ -113,7 +116,12 @@ class Consumer:
         if not (facts or outcomes or letters):
             return Applied()
         begun = time.monotonic()
+        before = self._live.progress.offsets[OUTCOMES]
         applied = self._live.apply(facts, outcomes, letters)
+        if outcomes:
+            # A store goes on at the start of a group until it has all of it: the same parts would come for ever.
+            is_stuck = self._is_cut and self._live.progress.offsets[OUTCOMES] == before
+            self._outcome_bytes = 2 * self._outcome_bytes if is_stuck else self._batch_bytes
         seconds = time.monotonic() - begun
         self.status = replace(
             self.status, total=self.status.total + applied, last=applied, last_at=self._now(), last_seconds=seconds
@@ -133,6 +141,7 @@ class Consumer:
         is_full = False
         if not self._held:
             self._held, is_full = self._read(OUTCOMES)
+            self._is_cut = is_full
         folded = max([self._live.progress.folded, *(self._last_fact(entry) for entry in self._held)])
         facts, has_more = self._read(FACTS, folded + 1)
         self._is_full = self._is_full or is_full or has_more
@@ -149,10 +158,11 @@ class Consumer:
         self._check(topic, position, end)
         entries: list[Entry] = []
         size = 0
+        most = self._outcome_bytes if topic == OUTCOMES else self._batch_bytes
         for entry in self._log.read(topic, self._partition, position, end if stop is None else min(stop, end)):
             entries.append(entry)
             size += len(entry.value or b"")
-            if size >= self._batch_bytes:
+            if size >= most:
                 return entries, True
         return entries, False
 

@@ -44,6 +44,7 @@ class Script:
     topics: dict[str, list[Entry]] = field(default_factory=lambda: {FACTS: [], OUTCOMES: [], DEAD_LETTERS: []})
     engine: Engine = field(default_factory=lambda: Engine(SETTINGS))
     epoch: int = -1
+    part_bytes: int = 6_000_000
 
     def write(self, topic: str, value: bytes, headers: Mapping[str, bytes] | None = None) -> int:
         """Append a message; return its offset."""
@@ -89,7 +90,8 @@ class Script:
             self.claim()
         version = first if last is None else last
         changes = self.engine.fold(tables, version, closes=closes)
-        self.say(Group(first, version, changes.tables, watermark=closes, closed_through=closes))
+        group = Group(first, version, changes.tables, watermark=closes, closed_through=closes)
+        self.say(group, part_bytes=self.part_bytes)
 
     def say(self, group: Group, epoch: int | None = None, part_bytes: int = 6_000_000) -> None:
         """Append a group."""
@@ -97,10 +99,10 @@ class Script:
             self.write(OUTCOMES, message)
 
 
-def script_of(files: Files, seed: int = 0, messages: int = 6) -> Script:
+def script_of(files: Files, seed: int = 0, messages: int = 6, part_bytes: int = 6_000_000) -> Script:
     """Return the log of these files: records in any order over so many groups. The facts of a record stay together."""
     chance = random.Random(seed)
-    script = Script()
+    script = Script(part_bytes=part_bytes)
     letters = [item for items in files.values() for item in items if isinstance(item, DeadLetter)]
     chance.shuffle(letters)
     for letter in letters:

@@ -2,6 +2,7 @@
 
 Processes die and come back at any call of the log, between the parts of a group and the chunks of a checkpoint too;
 several workers hold the partition at once; messages are handed over again, or never; the broker compacts and forgets.
+Lanes may be read unevenly: then one is at the end of the history when another is at its beginning.
 Afterwards everything is given the time to end, and the stored result must be that of one fold over the set of facts.
 """
 
@@ -25,6 +26,7 @@ from pipeline.checkpoints import Checkpoints
 from pipeline.correlation import Correlator, Folding, Limits
 from pipeline.engine import Engine
 from pipeline.errors import Fenced, TransientError
+from pipeline.lanes import latest
 from pipeline.outcomes import Group, OutcomeReader
 from pipeline.stretches import read_stretch
 from schemas.log import Draft, Entry
@@ -37,6 +39,8 @@ from tests.records import DAY, MONDAY, Fact, activity, by_kind, call, tables
 from tests.simulation.model_engine import ModelEngine
 from tests.worlds import Ledger, differences, event_time, history
 
+# Between two messages of ingest, in milliseconds; an hour: it was down.
+_PAUSES = (0, 4_000, 10_000, 10_000, 3_600_000)
 _TOPICS = {FACTS: 1, OUTCOMES: 1, CHECKPOINTS: 1}
 
 
@@ -55,7 +59,10 @@ class Faults:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a seed asks for: facts in their order of arrival, and under what they are folded."""
+    """What a seed asks for: facts in their order of arrival, and under what they are folded.
+
+    `lanes` are those of the facts, one each; None: messages tell of none, as an earlier version wrote them.
+    """
 
     settings: EngineSettings
     facts: Sequence[Fact]
@@ -64,6 +71,7 @@ class Plan:
     limits: Limits
     batch: int
     has_late: bool
+    lanes: Sequence[str] | None = None
 
     def expected(self) -> Outcomes:
         """Return what all facts at once say: the naive second implementation, or the model."""
@@ -151,7 +159,7 @@ class Simulation:
         self._plan = plan
         self._rng = rng
         self._step_count = step_count
-        # Messages are stamped later than anything happens, so that every event time is believed.
+        # Messages are stamped later than anything happens, so that every event time is believed; each a bit later.
         self._log = MemoryLog(_TOPICS, now_ms=4_000_000_000_000)
         self._published: list[Entry] = []
         self._ingested = 0
@@ -170,6 +178,7 @@ class Simulation:
             self._ingest()
         self._begin_worker(catches_up=True)
         self._sink.apply(self._log, self._log.end(OUTCOMES, 0))
+        self.counts["closed"] += len({group.closed_through for group in self._sink.groups} - {None})
         return [*self._order_problems(), *self._result_problems()]
 
     def strike(self) -> None:
@@ -225,16 +234,25 @@ class Simulation:
         if not self._is_calm and self._rng.random() < 0.15:
             self._ingested = max(0, self._ingested - self._rng.randint(1, 2 * self._plan.batch))
         count = self._rng.randint(1, self._plan.batch)
-        batch = self._plan.facts[self._ingested : self._ingested + count]
-        if batch:
-            cut = self._rng.randint(0, len(batch))
-            parts = [part for part in (batch[:cut], batch[cut:]) if part]
-            ProcessLog(self._log, self).append([self._draft(part) for part in parts])
-        self._ingested += len(batch)
+        first, stop = self._ingested, min(self._ingested + count, len(self._plan.facts))
+        self._log.now_ms += self._rng.choice(_PAUSES)
+        if first < stop:
+            cut = self._rng.randint(first, stop)
+            parts = [range(first, cut), range(cut, stop)]
+            ProcessLog(self._log, self).append([self._draft(part) for part in parts if part])
+        self._ingested = stop
 
-    def _draft(self, facts: Sequence[Fact]) -> Draft:
-        content = Pack({"type": "facts", "company_id": self._plan.settings.company_id}, tables(facts))
-        return Draft(FACTS, 0, pack(content))
+    def _draft(self, places: range) -> Draft:
+        head: dict[str, object] = {"type": "facts", "company_id": self._plan.settings.company_id}
+        facts = [self._plan.facts[place] for place in places]
+        if self._plan.lanes is not None:
+            reached: dict[str, int] = {}
+            for place, item in zip(places, facts, strict=True):
+                time, lane = latest(tables([item])), self._plan.lanes[place]
+                if time is not None:
+                    reached[lane] = max(time, reached.get(lane, time))
+            head["lanes"] = reached
+        return Draft(FACTS, 0, pack(Pack(head, tables(facts))))
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Remember what stands on the facts partition, whatever the broker forgets."""
@@ -326,9 +344,12 @@ def _real_plan(rng: random.Random) -> Plan:
     case = history(rng, rng.randint(2, 6))
     rules = case.settings.model_copy(update={"lateness": timedelta(days=7)})
     facts = _arriving(rng, case.facts, timedelta(days=rng.choice((0, 1, 3))))
+    facts, lanes = _unevenly(rng, facts) if rng.random() < 0.5 else (facts, None)
     limits = Limits(rng.choice((10, 1000)), rng.choice((10, 1000)), rng.choice((1_000, 100_000)), 10_000)
     faults = Faults(rng.choice((0.0, 0.03)), rng.choice((0.0, 0.02)), rng.choice((0.0, 0.05)))
-    return Plan(rules, facts, partial(Engine, threads=1), faults, limits, len(facts) // 4 + 1, has_late=False)
+    return Plan(
+        rules, facts, partial(Engine, threads=1), faults, limits, len(facts) // rng.choice((4, 12)) + 1, False, lanes
+    )
 
 
 def _model_plan(rng: random.Random) -> Plan:
@@ -336,11 +357,12 @@ def _model_plan(rng: random.Random) -> Plan:
     rules = EngineSettings(company_id="demo", lateness=timedelta(days=2))
     facts = _model_facts(rng, rng.choice((10, 30, 60)), moves=has_late)
     facts = _arriving(rng, facts, timedelta(days=12 if has_late else 0.5))
+    facts, lanes = _unevenly(rng, facts) if rng.random() < 0.5 else (facts, None)
     limits = Limits(
         rng.choice((1, 5, 1000)), rng.choice((1, 5, 1000)), rng.choice((1, 300, 100_000)), rng.choice((200, 10_000))
     )
     faults = Faults(rng.choice((0.0, 0.01, 0.05)), rng.choice((0.0, 0.01, 0.05)), rng.choice((0.0, 0.05, 0.2)))
-    return Plan(rules, facts, ModelEngine, faults, limits, rng.choice((2, 5, 12)), has_late)
+    return Plan(rules, facts, ModelEngine, faults, limits, rng.choice((2, 5, 12)), has_late, lanes)
 
 
 def _model_facts(rng: random.Random, count: int, *, moves: bool) -> list[Fact]:
@@ -368,6 +390,24 @@ def _arriving(rng: random.Random, facts: Sequence[Fact], delay: timedelta) -> li
         return MONDAY - DAY if time is None else time + delay * rng.random()
 
     return sorted(facts, key=arrival)
+
+
+def _unevenly(rng: random.Random, facts: Sequence[Fact]) -> tuple[list[Fact], list[str]]:
+    """Return facts as they come when lanes with few and with many of them are read at one pace, and the lane of each.
+
+    A lane keeps its order, and is heard of at least once in `len(lanes)` facts until it has ended: within the minute,
+    even where each fact is a message. What has no time comes first.
+    """
+    found = [(item, "raw.contacts/0") for item in facts if event_time(item) is None]
+    timed = [item for item in facts if event_time(item) is not None]
+    names = ["raw.activities/0", "raw.emails/0", "raw.calls/0", "raw.calls/1"][: rng.randint(2, 4)]
+    weights = [4**place for place in range(len(names))]
+    lanes: dict[str, list[Fact]] = {name: [] for name in names}
+    for item in timed:
+        lanes[rng.choices(names, weights)[0]].append(item)
+    for place in range(len(timed)):
+        found += [(members[place], name) for name, members in lanes.items() if place < len(members)]
+    return [item for item, _ in found], [name for _, name in found]
 
 
 def main() -> int:

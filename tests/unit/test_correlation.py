@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.correlation import Correlator, Limits
 from pipeline.errors import ConfigurationError, Fenced, TransientError
+from pipeline.lanes import latest
 from pipeline.outcomes import Group, OutcomeReader
 from schemas.log import Draft, Entry
-from schemas.packing import Pack, pack
+from schemas.packing import Pack, pack, unpack
 from schemas.settings import EngineSettings
 from schemas.topics import CHECKPOINTS, FACTS, OUTCOMES
 from tests.memory_log import MemoryLog
@@ -28,7 +29,7 @@ class Broker(MemoryLog):
     """A log that remembers what was read of it."""
 
     def __init__(self) -> None:
-        super().__init__(TOPICS, now_ms=0)
+        super().__init__(TOPICS, now_ms=4_000_000_000_000)
         self.was_read: list[tuple[str, int]] = []
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Entry]:
@@ -49,6 +50,20 @@ class Broker(MemoryLog):
     def write(self, value: bytes) -> Entry:
         (offset,) = self.append([Draft(FACTS, 0, value)])
         return next(super().read(FACTS, 0, offset, offset + 1))
+
+    def pass_time(self, seconds: int = 70) -> list[Entry]:
+        """Let so much time pass, in messages that say nothing."""
+        found = []
+        for _ in range(0, seconds, 10):
+            self.now_ms += 10_000
+            found.append(self.publish())
+        return found
+
+    def publish_lanes(self, seconds: int, **lanes: Fact) -> Entry:
+        """Publish a fact of each lane, so many seconds after the message before."""
+        self.now_ms += 1000 * seconds
+        reached = {name: latest(tables([item])) for name, item in lanes.items()}
+        return self.write(pack(Pack({"type": "facts", "company_id": "acme", "lanes": reached}, tables(lanes.values()))))
 
     def groups(self) -> list[Group]:
         reader = OutcomeReader("acme")
@@ -356,7 +371,7 @@ def test_time_closes_at_full_hours_a_lateness_behind_the_latest_event_and_only_f
     correlator = worker(log)
     closed = []
     for start in ("10:20", "11:40", "09:00", "11:59", "12:01"):
-        correlator.fold([log.publish(call(f"pbx:{start}", start))])
+        correlator.fold([log.publish(call(f"pbx:{start}", start)), *log.pass_time()])
         closed.append(correlator.closed_through)
 
     at = datetime(2024, 2, 26)
@@ -369,7 +384,7 @@ def test_a_fact_from_far_ahead_of_its_message_does_not_move_time() -> None:
     log.now_ms = int((MONDAY - datetime(1970, 1, 1)).total_seconds() * 1000)
     correlator = worker(log)
 
-    correlator.fold([log.publish(*calls(1), call("pbx:2080", MONDAY + 20_000 * DAY))])
+    correlator.fold([log.publish(*calls(1), call("pbx:2080", MONDAY + 20_000 * DAY)), *log.pass_time()])
 
     assert correlator.watermark == MONDAY
 
@@ -377,7 +392,7 @@ def test_a_fact_from_far_ahead_of_its_message_does_not_move_time() -> None:
 def test_what_was_said_late_is_late_for_a_restarted_worker_too() -> None:
     log = Broker()
     first = worker(log)
-    first.fold([log.publish(*WHO, *calls(1, day=30))])
+    first.fold([log.publish(*WHO, *calls(1, day=30)), *log.pass_time()])
     told = first.fold([log.publish(*calls(2))])
     assert told.late_count == 2
     assert log.groups()[1].tables["late"].num_rows == 2
@@ -386,6 +401,60 @@ def test_what_was_said_late_is_late_for_a_restarted_worker_too() -> None:
 
     assert other.sizes() == first.sizes()
     assert other.closed_through == first.closed_through
+
+
+def test_a_lane_that_was_read_far_ahead_makes_no_fact_of_another_one_late() -> None:
+    log = Broker()
+    correlator = worker(log)
+
+    late_count = 0
+    for place in range(30):
+        behind = MONDAY + place * DAY
+        ahead = MONDAY + 10 * place * DAY + timedelta(hours=2)
+        entries = [
+            log.publish_lanes(5, fast=call(f"gsm:{place}", ahead)),
+            log.publish_lanes(5, slow=call(f"pbx:{place}", behind)),
+        ]
+        late_count += correlator.fold(entries).late_count
+
+    assert late_count == 0
+    assert correlator.closed_through is not None
+    assert correlator.watermark is not None
+    assert correlator.watermark <= behind
+    assert len(log.ledger().interactions) == 60
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_a_restart_knows_how_far_each_lane_had_come(has_checkpoint: bool) -> None:
+    log = Broker()
+    first, other = worker(log), Correlator(RULES, 0, log)
+    for place in range(8):
+        day = MONDAY + place * DAY
+        lasting = log.publish_lanes(10, fast=call(f"gsm:{place}", day + 90 * DAY), slow=call(f"pbx:{place}", day))
+        first.fold([lasting])
+    assert first.watermark is not None
+    if has_checkpoint:
+        first.checkpoint()
+
+    other.start()
+    assert other.watermark == first.watermark
+    other.fold([log.publish_lanes(10, fast=call("gsm:99", MONDAY + 200 * DAY)) for _ in range(3)])
+
+    assert other.watermark is not None
+    assert first.watermark <= other.watermark <= MONDAY + 7 * DAY
+
+
+def test_groups_of_an_earlier_version_leave_their_watermark() -> None:
+    log = Broker()
+    first = worker(log)
+    first.fold([log.publish(*calls(1)), *log.pass_time()])
+    (entry,) = log.read(OUTCOMES, 0, 1, 2)
+    content = unpack(entry.value or b"")
+    head = {name: value for name, value in content.head.items() if name != "lanes"}
+    log.append([Draft(OUTCOMES, 0, pack(Pack({**head, "first": 8, "last": 8}, content.tables)))])
+    log.publish()
+
+    assert worker(log).watermark == MONDAY
 
 
 def test_facts_that_are_no_longer_kept_stop_the_start_with_a_remedy() -> None:

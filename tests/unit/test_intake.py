@@ -16,9 +16,10 @@ from pipeline.configuration import load
 from pipeline.fact_messages import letter_drafts, pack_facts, unpack_facts
 from pipeline.identifiers import Identifiers
 from pipeline.intake import DeadEvent, Intake, Intaken
+from pipeline.lanes import instant_of
 from pipeline.raw_messages import LONGEST_RECORD, RawMessage
 from schemas.log import Entry
-from schemas.packing import InvalidPack, Pack, pack
+from schemas.packing import InvalidPack, Pack, head_of, pack
 from schemas.settings import Configuration
 from schemas.topics import DEAD_LETTERS
 
@@ -366,3 +367,44 @@ def test_a_letter_carries_its_bytes_and_all_that_is_known_of_it() -> None:
         "topic": "raw.calls",
         "company": "acme",
     }
+
+
+def test_a_batch_tells_how_far_each_lane_came() -> None:
+    def reading(time: str, kind: str = "observation", column: str = "started_at") -> dict[str, Any]:
+        return {**READING, "fact": kind, "row": {**READING["row"], column: time}}
+
+    lanes = (
+        intake()
+        .take(
+            [
+                message(CALL, 0, "raw.calls", file="a.jsonl", source="pbx"),
+                message(reading("2024-05-01T08:00:00Z"), 1),
+                message(reading("2024-04-01T08:00:00Z"), 2),
+                message(
+                    [{**CALL, "started_at": "2024-05-01T00:00:00Z"}, {**CALL, "call_id": "c-9"}], 3, "raw.pbx-legs"
+                ),
+                message({**CALL, "started_at": "2024-04-30T00:00:00Z"}, 4, "raw.x", file="a.jsonl", source="pbx"),
+                message(CONTACT, 5, "raw.contacts"),
+                message({**CALL, "started_at": "2031-01-01T00:00:00Z"}, 6, "raw.emails"),
+            ],
+            READ_AT,
+        )
+        .lanes
+    )
+
+    assert {lane: instant_of(reached) for lane, reached in lanes.items()} == {
+        "raw.calls/2": datetime(2024, 5, 2, 6, 15, 4),
+        "raw.pbx-legs/2": datetime(2024, 5, 2, 6, 15, 4),
+        "raw.x/2": datetime(2024, 4, 30),
+    }
+
+
+def test_only_the_last_message_of_a_batch_tells_of_its_lanes() -> None:
+    found = take(*[{**CALL, "call_id": f"c-{number}"} for number in range(200)])
+
+    heads = [head_of(data) for data in pack_facts(found, "acme", largest=12_000)]
+
+    assert len(heads) > 1
+    assert [head["lanes"] for head in heads] == [{}] * (len(heads) - 1) + [dict(found.lanes)]
+    assert [head["letters"] for head in heads] == [0] * len(heads)
+    assert found.lanes

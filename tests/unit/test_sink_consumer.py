@@ -91,6 +91,21 @@ def test_following_the_log_ends_as_a_replay_does(
     assert shown_rows(live.store) == expected
 
 
+def test_a_group_in_more_parts_than_a_batch_holds_is_taken_all_the_same(
+    live: LiveStore, expected: dict[str, list[str]]
+) -> None:
+    group_count = 6
+    script = script_of(files(), messages=group_count, part_bytes=2_000)
+    assert len(script.topics[OUTCOMES]) > 2 * group_count
+    consumer = consumer_of(live, log_of(script.topics), batch_bytes=1)
+
+    for _ in range(200):
+        consumer.take(*consumer.poll())
+
+    assert live.progress.offsets[OUTCOMES] == len(script.topics[OUTCOMES])
+    assert shown_rows(live.store) == expected
+
+
 def test_every_raw_event_stands_in_one_account_at_any_time(live: LiveStore) -> None:
     written = script_of(files(), messages=12)
     script = Script(epoch=0)
