@@ -19,7 +19,7 @@ from random import Random
 from agents.broker import start_broker
 from schemas.kafka import KafkaSettings
 from tests.integration.arrivals import delayed, records_of
-from tests.integration.chaos import ROLES, SPREAD, Chaos, wait_through
+from tests.integration.chaos import LATENESS, ROLES, SPREAD, Chaos, wait_through
 from tests.integration.companies import replay, simulated
 from tests.integration.live import Pipeline, live_rows
 
@@ -43,7 +43,7 @@ def soak(folder: Path, seconds: float, seed: int, least_kills: int = 0) -> int:
     """Let a company stream in for so long, under kills; return 0 when its rows are those of a replay."""
     company = simulated(folder / "company", days=14, representatives=25, seed=seed)
     with (company / "bypassflow.toml").open("a", encoding="utf-8") as stream:
-        stream.write('\n[match]\nlateness = "2d"\n')
+        stream.write(f'\n[match]\nlateness = "{LATENESS.days}d"\n')
     expected = live_rows(replay(folder / "replayed.duckdb", company))
     records = delayed(records_of(company), seed, SPREAD)
     random = Random(seed)

@@ -42,22 +42,28 @@ def apply(path: Path, is_second: bool) -> None:
             live.apply(*(script.topics[topic][:end] for topic, end in ends.items()))
 
 
-def killed_at(path: Path, number: int | None, log: Path) -> int:
-    """Write the second batch in a process that is killed at one of its operations; return how many it began.
+def traced(path: Path, point: tuple[str, int] | None = None) -> list[tuple[str, int]]:
+    """Write the second batch in a process; return its operations on the files, each with its number among its like.
 
-    Operations are counted for each thread by itself; nearly all are the main thread's.
+    The process is killed when it begins the operation `point`. Strace numbers operations by thread and by name.
     """
-    inject = [] if number is None else ["-e", f"inject={CALLS}:signal=SIGKILL:when={number}"]
+    log = path.with_suffix(".log")
+    inject = [] if point is None else ["-e", f"inject={point[0]}:signal=SIGKILL:when={point[1]}"]
     done = subprocess.run(
         [
             "strace", "-f", "-o", str(log), "-P", str(path), "-P", f"{path}.wal", "-e", f"trace={CALLS}", *inject,
             sys.executable, str(Path(__file__)), str(path),
         ],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=120,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode in (0, 128 + signal.SIGKILL, -signal.SIGKILL), done.stderr
-    assert (done.returncode == 0) is (number is None), done.stderr
-    return max(Counter(re.findall(r"^(\d+) +\w+\(", log.read_text(), re.MULTILINE)).values())
+    assert (done.returncode == 0) is (point is None), done.stderr
+    counts: Counter[tuple[str, str]] = Counter()
+    points: dict[tuple[str, int], None] = {}
+    for thread, call in re.findall(r"^(\d+) +(\w+)\(", log.read_text(), re.MULTILINE):
+        counts[thread, call] += 1
+        points[call, counts[thread, call]] = None
+    return list(points)
 
 
 def rows(path: Path) -> dict[str, list[str]]:
@@ -71,25 +77,26 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     before = rows(first)
     after = rows(replayed(tmp_path / "replayed.duckdb", FILES))
     counted = Path(shutil.copy(first, tmp_path / "counted.duckdb"))
-    operations = killed_at(counted, None, tmp_path / "counted.log")
-    assert operations > 5
+    operations = traced(counted)
+    assert len(operations) > 10
     assert rows(counted) == after
 
-    tried = MOST or operations
-    numbers = sorted({1 + place * (operations - 1) // (tried - 1) for place in range(tried)})
+    tried = MOST or len(operations)
+    points = [operations[place * (len(operations) - 1) // (tried - 1)] for place in range(tried)]
     kept = []
-    for number in numbers:
-        path = Path(shutil.copy(first, tmp_path / f"killed-{number}.duckdb"))
-        killed_at(path, number, tmp_path / f"{number}.log")
+    for call, number in dict.fromkeys(points):
+        path = Path(shutil.copy(first, tmp_path / f"{call}-{number}.duckdb"))
+        traced(path, (call, number))
         with live_store(path):
             pass
         found = rows(path)
-        assert found in (before, after), number
+        assert found in (before, after), (call, number)
         kept.append(found == after)
         apply(path, is_second=True)
-        assert rows(path) == after, number
+        assert rows(path) == after, (call, number)
 
-    assert kept == sorted(kept), kept
+    # The first operation came too early for the batch, and the last one when all was done.
+    assert (kept[0], kept[-1]) == (False, True), kept
 
 
 if __name__ == "__main__":
