@@ -28,7 +28,7 @@ EXIT_TRANSIENT: Final = 75
 EXIT_DEFECT: Final = 70
 
 # New objects before the collector looks for cycles: a batch is hundreds of thousands of them, none in a cycle, and
-# looking at them again and again was a quarter of what ingest costs.
+# looking at them again and again was a fifth of what intake costs.
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 200_000
 # Bytes of one partition that a fetch brings at most. A larger message comes all the same, by itself: the broker never
 # leaves out the first batch of an answer, and aiokafka asks for the partitions in another order each time.

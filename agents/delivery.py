@@ -15,8 +15,8 @@ import faust
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
-# Messages of a run at most. Agents take several at once: what they take should keep the next process waiting for a
-# second at most, so that all of them work at the same time.
+# Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
+# the sooner all of them work at the same time.
 LONGEST_RUN: Final = 500
 
 
