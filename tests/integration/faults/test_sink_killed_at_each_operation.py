@@ -18,7 +18,10 @@ from sinks.store import Store
 from tests.live import Script, live_store, replayed, script_of, shown_rows
 from tests.unit.test_live_store import FILES
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace counts and stops the operations")
+# CI has it, or fails.
+pytestmark = pytest.mark.skipif(
+    shutil.which("strace") is None and not os.environ.get("CI"), reason="strace counts and stops the operations"
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 CALLS = "write,pwrite64,writev,fsync,fdatasync,ftruncate,unlink,rename"
@@ -42,10 +45,13 @@ def apply(path: Path, is_second: bool) -> None:
             live.apply(*(script.topics[topic][:end] for topic, end in ends.items()))
 
 
-def traced(path: Path, point: tuple[str, int] | None = None) -> list[tuple[str, int]]:
-    """Write the second batch in a process; return its operations on the files, each with its number among its like.
+def traced(path: Path, point: tuple[str, int] | None = None) -> tuple[list[tuple[str, int]], bool]:
+    """Write the second batch in a process; return its operations on the files, and whether it was killed.
 
-    The process is killed when it begins the operation `point`. Strace numbers operations by thread and by name.
+    An operation is a name and its number among its like.
+
+    The process is killed when it begins the operation `point`. Strace numbers operations by thread and by name, and
+    which thread writes is not always the same: now and then there is no such operation, and it ends well.
     """
     log = path.with_suffix(".log")
     inject = [] if point is None else ["-e", f"inject={point[0]}:signal=SIGKILL:when={point[1]}"]
@@ -57,13 +63,12 @@ def traced(path: Path, point: tuple[str, int] | None = None) -> list[tuple[str, 
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode in (0, 128 + signal.SIGKILL, -signal.SIGKILL), done.stderr
-    assert (done.returncode == 0) is (point is None), done.stderr
     counts: Counter[tuple[str, str]] = Counter()
     points: dict[tuple[str, int], None] = {}
     for thread, call in re.findall(r"^(\d+) +(\w+)\(", log.read_text(), re.MULTILINE):
         counts[thread, call] += 1
         points[call, counts[thread, call]] = None
-    return list(points)
+    return list(points), done.returncode != 0
 
 
 def rows(path: Path) -> dict[str, list[str]]:
@@ -77,16 +82,17 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     before = rows(first)
     after = rows(replayed(tmp_path / "replayed.duckdb", FILES))
     counted = Path(shutil.copy(first, tmp_path / "counted.duckdb"))
-    operations = traced(counted)
+    operations, _ = traced(counted)
     assert len(operations) > 10
     assert rows(counted) == after
 
     tried = MOST or len(operations)
     points = [operations[place * (len(operations) - 1) // (tried - 1)] for place in range(tried)]
-    kept = []
+    kept, killed_count = [], 0
     for call, number in dict.fromkeys(points):
         path = Path(shutil.copy(first, tmp_path / f"{call}-{number}.duckdb"))
-        traced(path, (call, number))
+        _, was_killed = traced(path, (call, number))
+        killed_count += was_killed
         with live_store(path):
             pass
         found = rows(path)
@@ -95,8 +101,10 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         apply(path, is_second=True)
         assert rows(path) == after, (call, number)
 
+    assert killed_count > len(kept) // 2
     # The first operation came too early for the batch, and the last one when all was done.
     assert (kept[0], kept[-1]) == (False, True), kept
+    print(f"killed at {killed_count} of {len(operations)} operations; {sum(kept)} times the batch was there")
 
 
 if __name__ == "__main__":
