@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
     from schemas.log import Log
-    from schemas.settings import Configuration
-    from sinks.store import Store
+    from schemas.settings import Configuration, EngineSettings
+    from sinks.store import RunRecord, Store
 
 __version__ = "0.1.0"
 
@@ -191,6 +191,24 @@ def _key(company: Company) -> bytes:
     if is_new:
         _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
     return key
+
+
+def _run_record(company: Company, rules: EngineSettings, key: bytes, started_at: datetime) -> RunRecord:
+    """Return what a store keeps of a run that begins now."""
+    from pipeline.configuration import complete_through
+    from sinks.store import RunRecord
+
+    return RunRecord(
+        started_at=started_at.replace(tzinfo=None),
+        finished_at=started_at.replace(tzinfo=None),
+        bypassflow_version=__version__,
+        configuration_digest=_digest(company.text.encode()),
+        key_digest=_digest(key),
+        company_id=rules.company_id,
+        timezone=company.configuration.company.timezone,
+        settings=rules.model_dump_json(),
+        complete_through=complete_through(company.configuration),
+    )
 
 
 def _is_typed(context: typer.Context, parameter: str) -> bool:
@@ -352,7 +370,6 @@ def replay(
     from pipeline.replay import fold_all
     from pipeline.sources.feeding import feed
     from sinks.build import InputInfo, Progress, build
-    from sinks.store import RunRecord
 
     started_at = _now()
     company = _company(paths, config)
@@ -361,17 +378,7 @@ def replay(
     identifiers = _identifiers(company, key)
     settings = configurations.engine_settings(company.configuration, identifiers)
     complete_through = configurations.complete_through(company.configuration)
-    run = RunRecord(
-        started_at=started_at.replace(tzinfo=None),
-        finished_at=started_at.replace(tzinfo=None),
-        bypassflow_version=__version__,
-        configuration_digest=_digest(company.text.encode()),
-        key_digest=_digest(key),
-        company_id=settings.company_id,
-        timezone=company.configuration.company.timezone,
-        settings=settings.model_dump_json(),
-        complete_through=complete_through,
-    )
+    run = _run_record(company, settings, key, started_at)
     engine = Engine(settings)
     with Reading(_messages(), sum(item.size_bytes for item in inputs)) as reading:
 
@@ -876,12 +883,8 @@ def up(
 
     from agents.broker import start_broker
     from agents.topics import create_topics
-    from sinks.keyfile import load_or_create_key
 
-    company = _company([Path()], config)
-    _, is_new = load_or_create_key(company.key_path, secrets.token_bytes)
-    if is_new:
-        _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
+    _key(_company([Path()], config))
     data.mkdir(parents=True, exist_ok=True)
     address = data / "bootstrap"
     address.unlink(missing_ok=True)
@@ -1034,30 +1037,17 @@ def sink(
 
     from agents.log import KafkaLog
     from agents.topics import require_topics
-    from pipeline.configuration import complete_through, engine_settings
+    from pipeline.configuration import engine_settings
     from schemas.topics import partition_of
-    from sinks.keyfile import load_or_create_key
     from sinks.live import TOPICS, open_live
     from sinks.running import run, snapshot_plan
-    from sinks.store import RunRecord
 
     plan = snapshot_plan(snapshot_dir, snapshot_every)
     settings, credentials = _kafka(config, bootstrap)
     company = _company([Path()], config)
-    key, _ = load_or_create_key(company.key_path, secrets.token_bytes)
+    key = _key(company)
     rules = engine_settings(company.configuration, _identifiers(company, key))
-    started_at = _now().replace(tzinfo=None)
-    record = RunRecord(
-        started_at=started_at,
-        finished_at=started_at,
-        bypassflow_version=__version__,
-        configuration_digest=_digest(company.text.encode()),
-        key_digest=_digest(key),
-        company_id=rules.company_id,
-        timezone=company.configuration.company.timezone,
-        settings=rules.model_dump_json(),
-        complete_through=complete_through(company.configuration),
-    )
+    record = _run_record(company, rules, key, _now())
     require_topics(settings, credentials, TOPICS)
     partition = partition_of(rules.company_id, settings.fact_partitions)
     stop = threading.Event()
