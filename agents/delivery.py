@@ -40,18 +40,19 @@ class Consumer(aiokafka.Consumer):
     """Faust's consumer, with its own way from fetched messages to the agents' queues."""
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        is_whole = True
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 generation = self.app.consumer_generation_id
+                if not is_whole and self.flow_active:
+                    # What was fetched and not handed on is behind the position: nobody would fetch it again.
+                    await self.perform_seek()
+                    is_whole = True
                 fetched, active = await self._wait_next_records(1.0)
                 await asyncio.sleep(0)
                 for place, records in (fetched or {}).items():
-                    for start in range(0, len(records), LONGEST_RUN):
-                        # What a rebalance took away meanwhile is read again by its new owner.
-                        if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
-                            break
-                        if active is None or place in active or place in self._buffered_partitions:
-                            await self._deliver(place, records[start : start + LONGEST_RUN])
+                    if active is None or place in active or place in self._buffered_partitions:
+                        is_whole &= await self._hand_on(place, records, generation)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
@@ -59,13 +60,22 @@ class Consumer(aiokafka.Consumer):
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver(self, place: TP, records: Sequence[Any]) -> None:
-        """Hand on the records of a partition that were not read before, as the event of the last of them."""
+    async def _hand_on(self, place: TP, records: Sequence[Any], generation: int) -> bool:
+        """Hand on the records of a partition as runs; return False when a rebalance came before the last one."""
+        for start in range(0, len(records), LONGEST_RUN):
+            if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
+                return False
+            if not await self._deliver(place, records[start : start + LONGEST_RUN]):
+                return False
+        return True
+
+    async def _deliver(self, place: TP, records: Sequence[Any]) -> bool:
+        """Hand on the records that were not read before, as the event of the last of them; return whether it worked."""
         before = self._read_offset[place]
         if before is not None:
             records = [record for record in records if record.offset >= before]
         if not records:
-            return
+            return True
         first, last = records[0].offset, records[-1].offset
         message = self._to_message(place, records[-1])
         message.value = Run.of(records)
@@ -73,11 +83,12 @@ class Consumer(aiokafka.Consumer):
         delivery = asyncio.ensure_future(self.callback(message))
         await self.wait_first(delivery, self.suspend_flow.wait())
         if delivery.cancelled() or not delivery.done():
-            return  # A rebalance came first; whoever has the partition then reads the run again.
+            return False
         # To Faust the offsets before the last one are a gap: it counts them as done once the last one is.
         if last > first and self.app.topics.acks_enabled_for(place.topic):
             await self._add_gap(place, first if before is None else min(first, before + 1), last - 1)
         self._read_offset[place] = last
+        return True
 
 
 class Transport(aiokafka.Transport):
