@@ -923,9 +923,12 @@ def status(
     from dashboard.progress import progress, progress_table
     from schemas.settings_values import parse_duration
 
+    try:
+        deadline = time.monotonic() + parse_duration(patience).total_seconds()
+    except ValueError as error:
+        raise ConfigurationError(f"--patience {patience!r} is none that can be read; expected {error}") from None
     settings, credentials = _kafka(config, bootstrap)
     company_id = _company([Path()], config).configuration.company.id
-    deadline = time.monotonic() + parse_duration(patience).total_seconds()
     topic_problems = check_topics(settings, credentials)
     before = None
     while True:
@@ -963,6 +966,11 @@ def _key_of(company: Company) -> bytes:
     """Return the key of a company whose tokens must be those of its other processes: it is never made here."""
     from sinks.keyfile import load_key
 
+    if not company.key_path.exists():
+        raise ConfigurationError(
+            f"{company.key_path} is not there: copy the company's key file from where its other processes run; "
+            "`bypassflow init` or a first replay makes one for a new company"
+        )
     return load_key(company.key_path)
 
 

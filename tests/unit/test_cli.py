@@ -344,3 +344,18 @@ def test_schemas_are_printed_all_or_one() -> None:
     assert "record" in json.loads(bypassflow("schemas").out)
     assert json.loads(bypassflow("schemas", "activity").out)["properties"].keys() >= ACTIVITIES[0].keys()
     assert bypassflow("schemas", "absent").exit_code == 2
+
+
+def test_a_worker_without_the_companys_key_is_told_where_to_get_it(tmp_path: Path) -> None:
+    config = tmp_path / "bypassflow.toml"
+    config.write_text("")
+    result = CliRunner().invoke(cli.app, ["worker", "--only", "ingest", "--config", str(config)])
+    assert result.exit_code == 1
+    assert "copy the company's key file" in result.stderr
+    assert not (tmp_path / "bypassflow.key").exists()
+
+
+def test_a_patience_that_is_no_length_of_time_is_told_before_the_broker_is_asked() -> None:
+    result = CliRunner().invoke(cli.app, ["status", "--patience", "soon", "--bootstrap", "127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "--patience 'soon'" in result.stderr
