@@ -41,6 +41,13 @@ SESSION_TIMEOUT: Final = 10.0
 T = TypeVar("T")
 
 
+class _App(faust.App):
+    """An app without tables, and so without folders for them in the directory that it is started in."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def make_app(
     group: str, connection: dict[str, Any], name: str | None = None, fetch_bytes: int = LARGE_FETCH
 ) -> faust.App:
@@ -50,7 +57,7 @@ def make_app(
     of a worker, so that its coming back moves no partitions; two workers of a group never share one. `fetch_bytes` is
     what a fetch brings of one partition.
     """
-    app = faust.App(
+    app = _App(
         group,
         **connection,
         autodiscover=False,

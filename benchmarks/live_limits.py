@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -43,6 +44,7 @@ def read_with_faust(bootstrap: str, topics: list[str], count: int, in_runs: bool
             "bench-limit", **connection, autodiscover=False, store="memory://", value_serializer="raw",
             topic_allow_declare=False, topic_disable_leader=True, stream_wait_empty=True, web_enabled=False,
             consumer_auto_offset_reset="earliest", stream_buffer_maxsize=16_384, worker_redirect_stdouts=False,
+            datadir=tempfile.gettempdir(),
         )  # fmt: skip
     seen, begun = 0, 0.0
 

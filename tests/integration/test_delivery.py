@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -64,10 +63,12 @@ def publish(settings: KafkaSettings, count: int) -> None:
 
 
 def start(settings: KafkaSettings, path: Path, fatal: int = 0) -> subprocess.Popen[bytes]:
+    here = path.with_suffix(".directory")
+    here.mkdir(exist_ok=True)
     names = ",".join(settings.topic(name) for name in TOPICS)
     group = f"{settings.prefix}test"
     arguments = [settings.bootstrap[0], group, str(path), names, str(fatal)]
-    return subprocess.Popen([sys.executable, "-c", CONSUMER, *arguments], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-c", CONSUMER, *arguments], cwd=here, stderr=subprocess.DEVNULL)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -108,4 +109,4 @@ def test_after_an_orderly_stop_nothing_is_read_again(topics: KafkaSettings, tmp_
     second.terminate()
     second.wait(PATIENCE)
     assert set(read(path).values()) == {1}, "an offset was processed twice"
-    assert os.path.getsize(path)
+    assert not list(path.with_suffix(".directory").iterdir()), "it left something where it was started"

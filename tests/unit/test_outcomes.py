@@ -75,9 +75,10 @@ def test_a_part_or_group_that_is_sent_twice_counts_once() -> None:
     assert read([CLAIM, *parts, *parts]) == [(0, 1, ["a", "b"])]
 
 
-def test_other_companies_on_the_partition_are_passed_by() -> None:
-    values = [CLAIM, pack_claim("beta", "rules"), said(1, 0, 0, "x", company="beta"), said(0, 0, 0, "a")]
-    assert read(values) == [(0, 0, ["a"])]
+@pytest.mark.parametrize("message", [pack_claim("beta", "rules"), said(0, 0, 0, "x", company="beta")])
+def test_a_message_of_another_company_is_refused_with_its_place(message: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="outcomes@1 is of company 'beta'"):
+        read([CLAIM, message])
 
 
 def test_a_reader_goes_on_where_another_stopped() -> None:
