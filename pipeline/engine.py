@@ -58,6 +58,27 @@ _WORTH_THREADS = 2_000
 _LARGE = 10_000
 _SIZED = ("interaction", "leg", "mail_copy", "activity", "contact_fact")
 _ENDPOINTS = ("from_endpoint", "to_endpoint", "via_endpoint")
+# What is matched again, with the row numbers that stand for it while it is: in a fold the drafts and, after them, what
+# they may affect; when time is closed all that is open.
+_SCOPES = {
+    "draft": {
+        "scope_interaction": """
+            SELECT rowid AS i_no, * FROM draft_interaction
+            UNION ALL BY NAME
+            SELECT getvariable('draft_count') + rowid AS i_no, * EXCLUDE (
+                said_row, is_changed, company_id, outcome, reason, tier, activity_id, ticket_id, trace_delay_seconds,
+                window_ends_at
+            )
+            FROM old_interaction
+            WHERE NOT is_changed
+        """,
+        "scope_activity": "SELECT rowid AS a_no, * FROM draft_activity",
+    },
+    "state": {
+        "scope_interaction": "SELECT rowid AS i_no, * FROM interaction",
+        "scope_activity": "SELECT rowid AS a_no, * FROM activity",
+    },
+}
 # What is said, by name, and the columns of it; an interaction's others are for the next fold.
 _TOLD = {
     "interaction": "* EXCLUDE (domain, party_count, node)",
@@ -481,13 +502,17 @@ class Engine:
         return bool(self._steps.rows["has_stranger"])
 
     def _show_scope(self, kind: Literal["draft", "state"]) -> None:
-        """Let the steps see the drafts or the state, with row numbers, as `scope_interaction` and `scope_activity`."""
-        prefix = "draft_" if kind == "draft" else ""
-        for name, number in (("interaction", "i_no"), ("activity", "a_no")):
-            self._steps.rows[f"scope_{name}"] = self._steps.rows[prefix + name]
-            if kind != self._shown:
-                query = f"SELECT rowid AS {number}, * FROM {prefix}{name}"
-                self._db.execute(f"CREATE OR REPLACE TEMP VIEW scope_{name} AS {query}")
+        """Let the steps see drafts or state, with row numbers, as `scope_interaction` and `scope_activity`."""
+        rows = self._steps.rows
+        if kind == "draft":
+            self._db.execute(f"SET VARIABLE draft_count = {rows['draft_interaction']}")
+            rows["scope_interaction"] = rows["draft_interaction"] + rows["old_interaction"]
+            rows["scope_activity"] = rows["draft_activity"]
+        else:
+            rows["scope_interaction"], rows["scope_activity"] = rows["interaction"], rows["activity"]
+        if kind != self._shown:
+            for name, query in _SCOPES[kind].items():
+                self._db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
         self._shown = kind
 
     def _grows(self, table: str, step: str) -> bool:

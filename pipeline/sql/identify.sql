@@ -39,8 +39,7 @@ identified AS (
 SELECT
     identified.*,
     account.segment,
-    coalesce(customer_ids[1], 'interaction ' || interaction_id) AS node,
-    NULL::VARCHAR AS tier
+    coalesce(customer_ids[1], 'interaction ' || interaction_id) AS node
 FROM identified
 LEFT JOIN (SELECT account_id, segment FROM account_fact WHERE NOT deleted AND segment IS NOT NULL) AS account
     ON account.account_id = customer_ids[1];

@@ -37,7 +37,7 @@ SELECT
 FROM evidence
 GROUP BY i_no;
 
--- needs: draft_interaction
+-- needs: scope_interaction
 CREATE OR REPLACE TEMP TABLE judged_interaction AS
 WITH ended AS (
     SELECT

@@ -1,21 +1,13 @@
 -- Establishes the interactions and activities to be matched again: to those that changed come those of the same nodes.
--- Input: scope_node, draft_interaction, changed_interaction, draft_activity, changed_activity. Output:
--- draft_interaction, draft_activity (grown by those that did not change), old_interaction and old_activity (what the
--- scope was before; said_row is the row in the state). scope_interaction and scope_activity show the drafts with the
--- numbers i_no and a_no.
+-- Input: scope_node, changed_interaction, draft_activity, changed_activity. Output: old_interaction and old_activity
+-- (what the scope was before; said_row is the row in the state), draft_activity (grown by those that did not change).
+-- scope_interaction shows the drafts and the old ones that did not change, scope_activity the drafts, with the numbers
+-- i_no and a_no.
 -- needs: scope_node
 CREATE OR REPLACE TEMP TABLE old_interaction AS
-SELECT rowid AS said_row, *
+SELECT rowid AS said_row, interaction_id IN (SELECT interaction_id FROM changed_interaction) AS is_changed, *
 FROM interaction
 WHERE rowid IN (SELECT interaction.rowid FROM interaction SEMI JOIN scope_node USING (node));
-
--- needs: old_interaction
-INSERT INTO draft_interaction BY NAME
-SELECT
-    interaction_id, evidence_id, channel, line, direction, started_at, ended_at, talk_seconds, representative_id,
-    participants, team, function, sources, token, domain, party_count, customer_ids, contact_id, segment, node
-FROM old_interaction
-ANTI JOIN changed_interaction USING (interaction_id);
 
 -- needs: scope_node
 CREATE OR REPLACE TEMP TABLE old_activity AS

@@ -10,5 +10,5 @@ FROM (
     UNION ALL
     SELECT participants FROM draft_interaction WHERE len(customer_ids) = 0
     UNION ALL
-    SELECT participants FROM old_interaction SEMI JOIN changed_interaction USING (interaction_id) WHERE len(customer_ids) = 0
+    SELECT participants FROM old_interaction WHERE len(customer_ids) = 0
 );

@@ -1,7 +1,7 @@
 -- Carries the scope over to the strangers' interactions and unexplained activities of the same representatives.
 -- needs: interaction
 CREATE OR REPLACE TEMP TABLE further_interaction AS
-SELECT rowid AS said_row, *
+SELECT rowid AS said_row, false AS is_changed, *
 FROM interaction
 WHERE rowid IN (
     SELECT interaction.rowid
@@ -26,13 +26,6 @@ WHERE rowid IN (
 
 -- needs: further_interaction
 INSERT INTO old_interaction SELECT * FROM further_interaction;
-
--- needs: further_interaction
-INSERT INTO draft_interaction BY NAME
-SELECT
-    interaction_id, evidence_id, channel, line, direction, started_at, ended_at, talk_seconds, representative_id,
-    participants, team, function, sources, token, domain, party_count, customer_ids, contact_id, segment, node
-FROM further_interaction;
 
 -- needs: further_activity
 INSERT INTO old_activity SELECT * FROM further_activity;

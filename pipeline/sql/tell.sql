@@ -5,12 +5,12 @@
 CREATE OR REPLACE TEMP TABLE said_interaction AS
 SELECT i_no, NULL::BIGINT AS said_row FROM judged_interaction ANTI JOIN old_interaction USING (interaction_id);
 
--- needs: old_interaction
+-- needs: touched_evidence, stale_interaction
 INSERT INTO said_interaction
-SELECT i.i_no, before.said_row
-FROM old_interaction AS before
-JOIN scope_interaction AS i ON i.interaction_id = before.interaction_id
-JOIN judged_interaction AS judged ON judged.i_no = i.i_no
+SELECT judged.i_no, before.said_row
+FROM (SELECT * FROM old_interaction WHERE is_changed) AS before
+JOIN draft_interaction AS i ON i.interaction_id = before.interaction_id
+JOIN judged_interaction AS judged ON judged.i_no = i.rowid
 WHERE (
     i.evidence_id, i.channel, i.line, i.direction, i.started_at, i.ended_at, i.talk_seconds, i.representative_id,
     i.participants, i.team, i.function, i.sources, i.token, i.domain, i.customer_ids, i.contact_id, i.segment,
@@ -23,6 +23,16 @@ WHERE (
     before.outcome, before.reason, before.tier, before.activity_id, before.ticket_id, before.trace_delay_seconds,
     before.window_ends_at, before.party_count, before.node
 );
+
+-- needs: old_interaction
+INSERT INTO said_interaction
+SELECT judged.i_no, before.said_row
+FROM old_interaction AS before
+JOIN judged_interaction AS judged ON judged.i_no = getvariable('draft_count') + before.rowid
+WHERE NOT before.is_changed
+    AND (judged.outcome, judged.reason, judged.tier, judged.activity_id, judged.ticket_id, judged.trace_delay_seconds)
+        IS DISTINCT FROM
+        (before.outcome, before.reason, before.tier, before.activity_id, before.ticket_id, before.trace_delay_seconds);
 
 -- needs: said_interaction
 CREATE OR REPLACE TEMP VIEW told_interaction AS
