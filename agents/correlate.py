@@ -50,19 +50,22 @@ class Correlate:
         self._correlator = None
 
     def fold(self, entries: Sequence[Entry], is_ours: Callable[[], bool]) -> None:
-        """Fold messages; return once the broker keeps what follows from them, or when the partition is another's."""
-        while is_ours():
-            try:
-                self.begin()
-                assert self._correlator is not None
-                if self._correlator.fold(entries).message_count:
-                    self._is_checked = False
-                if time.monotonic() - self._checked_at > CHECKPOINT_EVERY:
-                    self.check()
-                return
-            except Fenced as error:
-                self._say(f"{error}")
-                self.give_up()
+        """Fold messages; return once the broker keeps what follows from them, or when the partition is another's.
+
+        Raises:
+            Fenced: when another worker has claimed the partition. This process must end, and join the group anew: one
+                that slept believes the partition its own until then, and if it claimed it back, the two would take it
+                from each other for ever.
+            TransientError, ConfigurationError: as `pipeline.correlation.Correlator`.
+        """
+        if not is_ours():
+            return
+        self.begin()
+        assert self._correlator is not None
+        if self._correlator.fold(entries).message_count:
+            self._is_checked = False
+        if time.monotonic() - self._checked_at > CHECKPOINT_EVERY:
+            self.check()
 
     def check(self) -> None:
         """Write a checkpoint, unless nothing was folded since the last one."""

@@ -5,7 +5,7 @@
     BypassflowError
     ├── InvalidRecord        one record cannot be used: dead letter, never retried
     ├── TransientError       may succeed when repeated: retry with backoff
-    │   └── Fenced           another worker has taken over: begin again, if the partition is still ours
+    │   └── Fenced           another worker has taken over: this one ends, and joins anew
     └── ConfigurationError   the run cannot start or go on as configured: stop
         └── UnknownFormat    no source recognises a file
 """
