@@ -355,7 +355,9 @@ def _free_port() -> int:
 
 def main(arguments: Sequence[str]) -> None:
     """Run a broker until somebody ends this process; print its address. The data directory may be named."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell that starts it in the background lets it ignore interrupts.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         folder = arguments[0] if arguments else stack.enter_context(tempfile.TemporaryDirectory())
         broker = stack.enter_context(start_broker(Path(folder)))
