@@ -826,8 +826,8 @@ def worker(
     group = ingest_group if only is Role.INGEST else correlate_group
     from agents.app import LARGE_FETCH, SMALL_FETCH, make_app
 
-    fetch_bytes = SMALL_FETCH if only is Role.INGEST else LARGE_FETCH
-    agent = make_app(group(settings, company_id), faust_options(settings, credentials), name, fetch_bytes)
+    fetch = SMALL_FETCH if only is Role.INGEST else LARGE_FETCH
+    agent = make_app(group(settings, company_id), faust_options(settings, credentials), name, fetch)
     run = _run_ingest if only is Role.INGEST else _run_correlate
     run(agent, company, identifiers, log, settings)
 

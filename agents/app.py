@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import faust
 
-from agents.delivery import deliver_runs
+from agents.delivery import Fetch, deliver_runs
 from pipeline.errors import BypassflowError, TransientError
 from schemas.log import Entry
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -30,11 +30,11 @@ EXIT_DEFECT: Final = 70
 # New objects before the collector looks for cycles: a batch is hundreds of thousands of them, none in a cycle, and
 # looking at them again and again was a fifth of what intake costs.
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 200_000
-# Bytes of one partition that a fetch brings at most. A larger message comes all the same, by itself: the broker never
-# leaves out the first batch of an answer, and aiokafka asks for the partitions in another order each time.
-LARGE_FETCH: Final = 2 * MAX_MESSAGE_BYTES
-# Small beside the answer's limit (aiokafka: 50 MiB), so that one fetch takes all partitions forward together.
-SMALL_FETCH: Final = 256 * 1024
+# For topics of packed messages: the next one, as soon as there is one.
+LARGE_FETCH: Final = Fetch(2 * MAX_MESSAGE_BYTES)
+# For topics of single records: small beside the answer's limit (aiokafka: 50 MiB), so that one fetch takes all
+# partitions forward together, and not a fetch for every record that comes.
+SMALL_FETCH: Final = Fetch(256 * 1024, least_bytes=64 * 1024, wait=0.1)
 
 # A worker that died without a word gives up its partitions after this. Unit: seconds.
 SESSION_TIMEOUT: Final = 10.0
@@ -48,14 +48,11 @@ class _App(faust.App):
         pass
 
 
-def make_app(
-    group: str, connection: dict[str, Any], name: str | None = None, fetch_bytes: int = LARGE_FETCH
-) -> faust.App:
+def make_app(group: str, connection: dict[str, Any], name: str | None = None, fetch: Fetch = LARGE_FETCH) -> faust.App:
     """Return an app of a consumer group; the values of its events are runs, see `agents.delivery`.
 
     `connection` holds the broker's addresses and credentials as Faust wants them. `name` stays the same over restarts
-    of a worker, so that its coming back moves no partitions; two workers of a group never share one. `fetch_bytes` is
-    what a fetch brings of one partition.
+    of a worker, so that its coming back moves no partitions; two workers of a group never share one.
     """
     app = _App(
         group,
@@ -73,7 +70,6 @@ def make_app(
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=name,
-        consumer_max_fetch_size=fetch_bytes,
         # Runs, each of up to thousands of messages.
         stream_buffer_maxsize=16,
         stream_wait_empty=True,
@@ -81,7 +77,7 @@ def make_app(
         web_enabled=False,
         web_tables_enabled=False,
     )
-    deliver_runs(app)
+    deliver_runs(app, fetch)
     return app
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import faust
@@ -18,6 +19,19 @@ from faust.types import TP
 # Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
 # the sooner all of them work at the same time.
 LONGEST_RUN: Final = 500
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """What is asked of the broker at once.
+
+    `partition_bytes`: what a fetch brings of one partition at most; a larger message comes all the same, by itself.
+    The broker answers when it has `least_bytes` of all partitions together, or after `wait` seconds with what it has.
+    """
+
+    partition_bytes: int
+    least_bytes: int = 1
+    wait: float = 1.0
 
 
 class Run(bytes):
@@ -36,8 +50,32 @@ class Run(bytes):
         return run
 
 
+class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
+    """Faust's thread for the client, with what Faust has no settings for."""
+
+    consumer: Consumer
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        client = super()._create_worker_consumer(transport)
+        fetch = self.consumer.transport.fetch
+        for name, value in (
+            ("_max_partition_fetch_bytes", fetch.partition_bytes),
+            ("_fetch_min_bytes", fetch.least_bytes),
+            ("_fetch_max_wait_ms", int(fetch.wait * 1000)),
+        ):
+            if not hasattr(client, name):
+                raise TypeError(f"this version of aiokafka keeps its {name.strip('_')} elsewhere")
+            setattr(client, name, value)
+        return client
+
+
 class Consumer(aiokafka.Consumer):
     """Faust's consumer, with its own way from fetched messages to the agents' queues."""
+
+    transport: Transport
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         is_whole = True
@@ -95,8 +133,11 @@ class Transport(aiokafka.Transport):
     """Faust's transport with that consumer."""
 
     Consumer = Consumer
+    fetch: Fetch
 
 
-def deliver_runs(app: faust.App) -> None:
+def deliver_runs(app: faust.App, fetch: Fetch) -> None:
     """Let an app that has not started yet consume through `Consumer`; its events' values are then of class `Run`."""
-    app.transport = Transport(app.conf.broker_consumer, app, app.loop)
+    transport = Transport(app.conf.broker_consumer, app, app.loop)
+    transport.fetch = fetch
+    app.transport = transport
