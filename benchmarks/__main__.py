@@ -194,6 +194,7 @@ def _print_latency(rate: int, seconds: int, standing: int) -> None:
     row = [f"{found['rate']:.0f}", f"{found['count']:,}", f"{found['standing']:,}"]
     row += [f"{found[name]:.2f}" for name in ("p50", "p95", "p99", "longest")]
     _print_table(header, [[*row, f"{found['load']:.1f}"]])
+    print(f"{found['reports']} reports meanwhile counted whatever was told to be stored.\n")
     _print_spent(found["spent"], found["count"])
 
 

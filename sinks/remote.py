@@ -69,6 +69,15 @@ class RemoteAnswers:
         found: dict[str, Any] = orjson.loads(self._ask("status", {}))
         return found
 
+    def health(self) -> dict[str, Any]:
+        """Return the sink's state and what it has applied since it started, without a question to the store.
+
+        Raises:
+            TransientError: when it does not answer, or does not follow the log.
+        """
+        found: dict[str, Any] = orjson.loads(self._ask("healthz", {}))
+        return found
+
     def _unpacked(self, path: str, values: Mapping[str, object]) -> Pack:
         try:
             return unpack(self._ask(path, values))

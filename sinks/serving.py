@@ -137,7 +137,7 @@ class Server:
         status = self._status()
         if status["state"] != "running":
             raise TransientError(f"{status['state']}: {status['reason']}")
-        return _JSON, orjson.dumps({"state": status["state"]})
+        return _JSON, orjson.dumps({"state": status["state"], "applied": status["applied"]})
 
     def _ask(self, question: Callable[[StoreAnswers], Any]) -> Any:
         """Answer a question on a connection of its own, within bounds.

@@ -132,14 +132,14 @@ def test_a_stopwatch_names_the_costliest_stage_first() -> None:
     assert second.endswith("half")
 
 
-def test_each_call_is_delayed_until_so_many_are_counted() -> None:
+def test_each_call_is_delayed_until_so_many_are_stored() -> None:
     published = [10.0, 10.0, 10.5]
-    counted = [(10.2, 0), (11.0, 2), (11.1, 1), (12.0, 3)]
+    stored = [(10.2, 0), (11.0, 2), (11.1, 1), (12.0, 3)]
 
-    assert delays(published, counted) == [1.0, 1.0, 1.5]
+    assert delays(published, stored) == [1.0, 1.0, 1.5]
 
 
-def test_calls_that_are_never_counted_fail_the_measurement() -> None:
+def test_calls_that_are_never_stored_fail_the_measurement() -> None:
     with pytest.raises(BenchmarkFailed, match="1 of 2 calls"):
         delays([10.0, 10.0], [(11.0, 1)])
 

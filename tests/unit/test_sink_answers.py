@@ -102,6 +102,14 @@ def test_the_status_tells_positions_counts_and_lag(remote: RemoteAnswers) -> Non
     assert {"pending_count", "late_count", "delta_count", "folded", "epoch", "watermark"} <= status.keys()
 
 
+def test_health_tells_what_was_applied_without_asking_the_store(remote: RemoteAnswers) -> None:
+    health = remote.health()
+
+    assert health["state"] == "running"
+    assert health["applied"] == remote.status()["applied"]
+    assert "fact_count" in health["applied"]
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [
