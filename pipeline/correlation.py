@@ -38,7 +38,7 @@ class Limits:
     """Facts per group said, and per fold of a rebuild; bytes of a part before compression, and of a chunk."""
 
     group_facts: int = 100_000
-    rebuild_facts: int = 200_000
+    rebuild_facts: int = 400_000
     part_bytes: int = PART_BYTES
     chunk_bytes: int = CHUNK_BYTES
 
@@ -73,7 +73,14 @@ class Folded:
 class Folding(Protocol):
     """What a worker asks of its engine, see `pipeline.engine.Engine`."""
 
-    def fold(self, facts: Mapping[str, pa.Table], version: int = 0, *, closes: datetime | None = None) -> Changes: ...
+    def fold(
+        self,
+        facts: Mapping[str, pa.Table],
+        version: int = 0,
+        *,
+        closes: datetime | None = None,
+        is_silent: bool = False,
+    ) -> Changes: ...
 
     def save(self) -> EngineState: ...
 
@@ -283,7 +290,7 @@ class Correlator:
         whole = join(stretches)
         parts = stretches if has_old_activities(whole, self.closed_through) else [whole]
         for part in parts:
-            self._engine.fold(part.tables, part.last, closes=closes if part is parts[-1] else None)
+            self._engine.fold(part.tables, part.last, closes=closes if part is parts[-1] else None, is_silent=True)
 
     # -- going on -----------------------------------------------------------------------------------------------------
 

@@ -146,11 +146,13 @@ class Engine:
         *,
         closes: datetime | None = None,
         is_last: bool = False,
+        is_silent: bool = False,
     ) -> Changes:
         """Add facts and return what is said anew. Facts that are already there change nothing.
 
         With `closes` the engine forgets what can no longer change, as `retire` does. With `is_last` it does not
-        remember anything of what it said: nothing may be folded afterwards.
+        remember anything of what it said: nothing may be folded afterwards. With `is_silent` only `late` is returned,
+        to one who folds again what was folded before.
         """
         self._share_out(sum(table.num_rows for table in facts.values()))
         self._receive(facts)
@@ -164,7 +166,9 @@ class Engine:
         self._find_scope()
         self._match()
         self._steps.run("outcome", "tell")
-        changes = {name: self._table(f"told_{name}", columns) for name, columns in _TOLD.items()} | {"late": late}
+        changes = {"late": late}
+        if not is_silent:
+            changes |= {name: self._table(f"told_{name}", columns) for name, columns in _TOLD.items()}
         answers_old = has_progressed and bool(self._steps.rows["interaction"])
         if answers_old or not is_last:
             if closes is not None:
@@ -172,8 +176,9 @@ class Engine:
             self._steps.run("remember")
         if answers_old:
             self._steps.run("settle_pending")
-            settled = self._table("told_pending", _TOLD["interaction"])
-            changes["interaction"] = pa.concat_tables([changes["interaction"], settled])
+            if not is_silent:
+                settled = self._table("told_pending", _TOLD["interaction"])
+                changes["interaction"] = pa.concat_tables([changes["interaction"], settled])
         if closes is not None:
             self._steps.empty("closed_evidence", "closed_conversation", "closed_activity")
             self.retire(closes)

@@ -46,7 +46,14 @@ class ModelEngine:
         self.settings = settings
         self._state = _State()
 
-    def fold(self, facts: Mapping[str, pa.Table], version: int = 0, *, closes: datetime | None = None) -> Changes:
+    def fold(
+        self,
+        facts: Mapping[str, pa.Table],
+        version: int = 0,
+        *,
+        closes: datetime | None = None,
+        is_silent: bool = False,
+    ) -> Changes:
         told: dict[str, list[dict[str, Any]]] = {name: [] for name in _SCHEMAS}
         observations = facts["observation"].to_pylist() if "observation" in facts else []
         activities = facts["activity"].to_pylist() if "activity" in facts else []
