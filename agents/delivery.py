@@ -18,7 +18,7 @@ from faust.types import TP
 
 # Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
 # the sooner all of them work at the same time.
-LONGEST_RUN: Final = 500
+LONGEST_RUN: Final = 125
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sinks.live import TOPICS, Applied, LiveStore
 State = Literal["running", "paused", "waiting"]
 
 # A batch is what comes within this time, or so many bytes of one topic.
-PACE: Final = 0.25
+PACE: Final = 0.1
 BATCH_BYTES: Final = 4_000_000
 # A merge is due after this time even when there is little to merge.
 SETTLE_EVERY: Final = 180.0
