@@ -17,7 +17,7 @@ import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Thread
@@ -158,10 +158,11 @@ def soak(minutes: float, rate: int, folder: Path, say: Callable[[str], None]) ->
         names = list(base)
         say(f"{rate} events/s for {minutes:g} minutes; MiB resident (peak), and processor share of a minute")
         begun = time.monotonic()
-        # A day of events in ten minutes: what can be closed, is closed.
-        spacing = timedelta(days=1) / (600 * rate)
+        # A day of events in a minute, and the CRM is read every six hours of it: what can be closed, is closed.
+        per_day = 60 * rate
+        coming = events(int(rate * minutes * 60), customers, per_day=per_day, progress_every=per_day // 4)
         sent, due, last = 0, begun + _MINUTE, base
-        for _ in _publish_paced(company, events(int(rate * minutes * 60), customers, spacing=spacing), rate):
+        for _ in _publish_paced(company, coming, rate):
             sent += 1
             if time.monotonic() >= due:
                 due += _MINUTE

@@ -53,10 +53,13 @@ def beginning(customers: int) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def events(
-    count: int, customers: int, start: datetime = START, spacing: timedelta | None = None
+    count: int, customers: int, start: datetime = START, per_day: int = _PER_DAY, progress_every: int = 0
 ) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield calls and activities in the order of their time: topic, key (the customer's number) and record."""
-    spacing = spacing or timedelta(days=1) / _PER_DAY
+    """Yield calls and activities in the order of their time: topic, key (the customer's number) and record.
+
+    After every so many (`progress_every`) comes a record that tells how far the CRM has been read, besides.
+    """
+    spacing = timedelta(days=1) / per_day
     record: dict[str, object]
     for place in range(count):
         at = start + place * spacing
@@ -77,6 +80,8 @@ def events(
                 "representative": f"r{place % REPRESENTATIVES:03}",
             }  # fmt: skip
         yield _message(record, number_of(customer))
+        if progress_every and place % progress_every == progress_every - 1:
+            yield _message({"kind": "feed_progress", "complete_through": at.isoformat()}, "crm")
 
 
 def _message(record: dict[str, object], key: str) -> tuple[str, bytes, bytes]:
