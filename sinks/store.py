@@ -36,7 +36,7 @@ from sinks.windows import Window
 MEMORY_LIMIT = "1GB"
 BUILD_MEMORY_LIMIT = "256MB"
 # Rows of a delta from which a merge into the base is worth its price.
-MERGE_FROM = 50_000
+MERGE_FROM = 20_000
 # A merge looks at the whole base: so many merges for each doubling of it, at most.
 MERGE_SHARE = 40
 
@@ -277,7 +277,8 @@ class Store:
     def fold(self, minimum_rows: int | None = 1) -> bool:
         """Merge deltas of at least so many rows into their bases; return whether there were any.
 
-        None: of as many as make it worth its price, which grows with the base.
+        None: of as many as make it worth its price, which grows with the base; and of one delta, so that nobody waits
+        for all of them.
         """
         merged = False
         with explained(self.path):
@@ -291,6 +292,8 @@ class Store:
                     with self.transaction():
                         merge(self._db, result)
                     merged = True
+                    if minimum_rows is None:
+                        break
         return merged
 
     def positions(self) -> dict[str, str]:
