@@ -170,18 +170,21 @@ class Engine:
         if not is_silent:
             changes |= {name: self._table(f"told_{name}", columns) for name, columns in _TOLD.items()}
         answers_old = has_progressed and bool(self._steps.rows["interaction"])
+        if closes is not None:
+            self._set_closed(closes)
+        is_forgetting = closes is not None and self._has_old()
         if answers_old or not is_last:
-            if closes is not None:
-                self._close(closes)
+            if is_forgetting:
+                self._close()
             self._steps.run("remember")
         if answers_old:
             self._steps.run("settle_pending")
             if not is_silent:
                 settled = self._table("told_pending", _TOLD["interaction"])
                 changes["interaction"] = pa.concat_tables([changes["interaction"], settled])
-        if closes is not None:
+        if is_forgetting:
             self._steps.empty("closed_evidence", "closed_conversation", "closed_activity")
-            self.retire(closes)
+            self._forget()
         self._steps.release(_LARGE)
         return Changes(version, changes)
 
@@ -197,6 +200,9 @@ class Engine:
         What is pending is never forgotten: a feed that stands still keeps its interactions open.
         """
         self._set_closed(through)
+        self._forget()
+
+    def _forget(self) -> None:
         self._show_scope("state")
         states = self._states()
         self._leave_in_doubt(self._find_candidates(*states), *states)
@@ -244,9 +250,13 @@ class Engine:
             "contact": contacts,
         }
 
-    def _close(self, through: datetime) -> None:
+    def _has_old(self) -> bool:
+        """Return whether there is anything that can no longer change; after the outcomes of a fold are known."""
+        self._steps.run("old")
+        return bool(self._steps.rows["old"])
+
+    def _close(self) -> None:
         """Leave in `closed_*` what of this fold need not be remembered."""
-        self._set_closed(through)
         states = self._states()
         self._leave_in_doubt(self._meet_crowd(*states), *states)
         self._steps.run("keep", "close")

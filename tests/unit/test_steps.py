@@ -61,6 +61,7 @@ def test_what_a_statement_needs_is_known_to_some_step(step: str) -> None:
 ENGINE_TABLES = {
     "conversation", "interaction", "activity", "leg", "mail_copy", "everybody", "fresh_leg", "relabelled", "merged",
     "best_pair", "many_pairs", "restated_activity", "has_ticket", "tied_to_several", "scope_activity",
+    "scope_interaction",
 }  # fmt: skip
 
 
