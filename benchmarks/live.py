@@ -116,7 +116,7 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
         begun = time.monotonic()
         say(f"{rate} calls a second for {seconds} s")
         try:
-            published = list(_publish_paced(company, _calls(standing, rate * seconds, customers), rate))
+            published = list(_publish_paced(company, _calls(standing, rate, seconds, customers), rate))
             spent_seconds = time.monotonic() - begun
             after_spent = company.spent()
             deadline = time.monotonic() + 60
@@ -184,9 +184,10 @@ def soak(minutes: float, rate: int, folder: Path, say: Callable[[str], None]) ->
         say("all of it is stored")
 
 
-def _calls(first: int, count: int, customers: int) -> Iterator[Message]:
-    """Yield so many calls that come after the first events, each an interaction of its own."""
-    later = islice(events(first + count + count // 4 + 10, customers), first, None)
+def _calls(first: int, rate: int, seconds: int, customers: int) -> Iterator[Message]:
+    """Yield calls for so many seconds, each an interaction of its own, that come after the first events, as they do."""
+    count = rate * seconds
+    later = events(count + count // 4 + 10, customers, first=first, per_day=rate * 86_400)
     return islice((message for message in later if message[0] == "raw.calls"), count)
 
 

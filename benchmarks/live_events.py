@@ -17,7 +17,7 @@ REPRESENTATIVES: Final = 40
 START: Final = datetime(2024, 3, 4, 8, tzinfo=UTC)
 _ACTIVITY_EVERY: Final = 10
 # Records of a day: the pace at which event time goes on.
-_PER_DAY: Final = 20_000
+PER_DAY: Final = 20_000
 
 
 def configuration(prefix: str, bootstrap: str) -> str:
@@ -53,16 +53,17 @@ def beginning(customers: int) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def events(
-    count: int, customers: int, start: datetime = START, per_day: int = _PER_DAY, progress_every: int = 0
+    count: int, customers: int, first: int = 0, per_day: int = PER_DAY, progress_every: int = 0
 ) -> Iterator[tuple[str, bytes, bytes]]:
     """Yield calls and activities in the order of their time: topic, key (the customer's number) and record.
 
-    After every so many (`progress_every`) comes a record that tells how far the CRM has been read, besides.
+    `first` is the number of the first: so many of the usual pace have come before. After every `progress_every` comes a
+    record that tells how far the CRM has been read, besides.
     """
-    spacing = timedelta(days=1) / per_day
+    start, spacing = START + first * timedelta(days=1) / PER_DAY, timedelta(days=1) / per_day
     record: dict[str, object]
-    for place in range(count):
-        at = start + place * spacing
+    for place in range(first, first + count):
+        at = start + (place - first) * spacing
         customer = place * 7919 % customers
         if place % _ACTIVITY_EVERY == _ACTIVITY_EVERY - 1:
             # Of the call five places before.
