@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+_LONGEST = ("tests/properties/", "tests/integration/faults/", "tests/integration/test_live_equals_replay.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker is left with one while the others have nothing to do."""
+    items.sort(key=lambda item: item.nodeid.startswith(_LONGEST), reverse=True)
+
 
 @pytest.fixture(autouse=True)
 def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

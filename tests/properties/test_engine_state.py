@@ -11,7 +11,7 @@ import pytest
 from pipeline import engine
 from pipeline.engine import Engine
 from pipeline.engine_state import STATE_TABLES, EngineState
-from tests.folding import long_worlds_of, many_cases, seeded, small_worlds_of
+from tests.folding import long_worlds_of, seeded, small_worlds_of, some_cases
 from tests.records import Fact, tables
 from tests.worlds import World, arrivals, check, stream
 
@@ -74,12 +74,12 @@ def _while_forgetting(number: int) -> Callable[[World], list[str]]:
     return problems
 
 
-@many_cases
+@some_cases
 def test_a_restored_engine_says_the_same_of_any_arrival(number: int) -> None:
     check(small_worlds_of(number), _in_any_order(number))
 
 
-@many_cases
+@some_cases
 def test_a_restored_engine_says_the_same_while_it_forgets(number: int) -> None:
     check(long_worlds_of(number), _while_forgetting(number))
 

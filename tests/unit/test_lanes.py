@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from pipeline import lanes as module
 from pipeline.lanes import Lanes, Told, latest
 from tests.records import DAY, MONDAY, activity, call, contact, tables
 
@@ -145,10 +146,12 @@ def test_where_nothing_was_written_down_the_watermark_stays() -> None:
     assert lanes.watermark == MONDAY + 5 * DAY
 
 
-def test_what_is_kept_is_bounded() -> None:
-    lanes = after((5 * place, {f"calls/{place}": 1}) for place in range(20_000))
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FORGOTTEN", 3_600_000)
 
-    assert len(lanes.lanes) <= 24 * 3600 / 5 + 1
+    lanes = after((5 * place, {f"calls/{place}": 1}) for place in range(2_000))
+
+    assert len(lanes.lanes) <= 3_600 / 5 + 1
     assert len(lanes.proposals) <= 6
 
 
