@@ -242,10 +242,11 @@ def _quix(company: LiveCompany, count: int, customers: int) -> float | None:
     """
     if not QUIX.exists():
         return None
-    company.make_topics([NewTopic(f"{PREFIX}{name}", company.settings.partitions, 1) for name in ("quix", "quix-out")])
+    company.make_topics([NewTopic(f"{PREFIX}quix", company.settings.partitions, 1)])
     company.publish(("quix", key, value) for _, key, value in events(count, customers))
     program = Path(__file__).parent / "quix_program.py"
-    run = run_python(program, company.bootstrap, PREFIX, str(count), folder=company.folder, python=QUIX)
+    arguments = (company.bootstrap, PREFIX, str(count), "quix.duckdb")
+    run = run_python(program, *arguments, folder=company.folder, python=QUIX)
     return float(run.output.split()[-1])
 
 
