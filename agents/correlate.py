@@ -10,7 +10,7 @@ from typing import Any
 import faust
 
 from agents.app import Desk, entries_of
-from pipeline.correlation import Correlator
+from pipeline.correlation import Correlator, Folded
 from pipeline.errors import Fenced
 from schemas.log import Entry
 
@@ -45,7 +45,8 @@ class Correlate:
         )
         caught_up = correlator.catch_up()
         self._correlator = correlator
-        self._checked_at, self._unchecked = time.monotonic(), recovery.fact_count + caught_up.fact_count
+        self._checked_at, self._unchecked = time.monotonic(), recovery.fact_count
+        self._note(caught_up)
 
     def give_up(self) -> None:
         """Let go of the partition: another worker has it now."""
@@ -64,9 +65,13 @@ class Correlate:
             return
         self.begin()
         assert self._correlator is not None
-        self._unchecked += self._correlator.fold(entries).fact_count
+        self._note(self._correlator.fold(entries))
         if self._unchecked > CHECKPOINT_FACTS or time.monotonic() - self._checked_at > CHECKPOINT_SECONDS:
             self.check()
+
+    def _note(self, folded: Folded) -> None:
+        # A message without a fact is something to read again, too.
+        self._unchecked += folded.fact_count + folded.message_count
 
     def check(self) -> None:
         """Write a checkpoint, unless nothing was folded since the last one."""
