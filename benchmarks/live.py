@@ -243,9 +243,10 @@ def _quix(company: LiveCompany, count: int, customers: int) -> float | None:
     if not QUIX.exists():
         return None
     company.make_topics([NewTopic(f"{PREFIX}quix", company.settings.partitions, 1)])
-    company.publish(("quix", key, value) for _, key, value in events(count, customers))
+    messages = chain(beginning(customers), events(count, customers))
+    published = company.publish(("quix", key, value) for _, key, value in messages)
     program = Path(__file__).parent / "quix_program.py"
-    arguments = (company.bootstrap, PREFIX, str(count), "quix.duckdb")
+    arguments = (company.bootstrap, PREFIX, str(published), "quix.duckdb")
     run = run_python(program, *arguments, folder=company.folder, python=QUIX)
     return float(run.output.split()[-1])
 
