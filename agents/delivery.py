@@ -15,10 +15,12 @@ from typing import Any, Final
 import faust
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+from mode.threads import MethodQueue
 
 # Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
 # the sooner all of them work at the same time.
 LONGEST_RUN: Final = 125
+_CALLS_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
     """Faust's thread for the client, with what Faust has no settings for."""
 
     consumer: Consumer
+    _method_queue: MethodQueue | None
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        """The calls that wait for the client, with room for more than two at once.
+
+        A search for committed offsets waits for the end of a rebalance, and that waits for a commit: two searches took
+        both places, and the commit never came about.
+        """
+        if self._method_queue is None:
+            self._method_queue = MethodQueue(num_workers=_CALLS_AT_ONCE, loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)

@@ -110,7 +110,14 @@ class Pipeline:
         process = self._running.pop(name)
         begun = time.monotonic()
         process.send_signal(number)
-        self.exit_codes[name] = process.wait(PATIENCE)
+        try:
+            self.exit_codes[name] = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            for question in (signal.SIGUSR1, signal.SIGUSR2):
+                process.send_signal(question)
+                time.sleep(2)
+            process.kill()
+            raise AssertionError(f"{name} did not end{self.logs()}") from None
         return time.monotonic() - begun
 
     def pid(self, name: str) -> int:
