@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 from mode.threads import MethodQueue
@@ -95,11 +96,12 @@ class Consumer(aiokafka.Consumer):
         is_whole = True
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # an asyncio.Event serves
                 generation = self.app.consumer_generation_id
                 if not is_whole and self.flow_active:
                     # What was fetched and not handed on is behind the position: nobody would fetch it again.
-                    await self.perform_seek()
-                    is_whole = True
+                    is_whole = await self._rewind()
                 fetched, active = await self._wait_next_records(1.0)
                 await asyncio.sleep(0)
                 for place, records in (fetched or {}).items():
@@ -111,6 +113,20 @@ class Consumer(aiokafka.Consumer):
         except asyncio.CancelledError:
             if not self.transport.app.should_stop:
                 raise
+
+    async def _rewind(self) -> bool:
+        """Go back to what is acknowledged, or to the beginning where nothing is; return False when a rebalance came.
+
+        Faust's search leaves a partition where it is of which nothing was ever acknowledged.
+        """
+        await self.perform_seek()
+        try:
+            for place in self.assignment():
+                if self._read_offset[place] is None:
+                    await self.seek(place, 0)
+        except IllegalStateError:
+            return False
+        return True
 
     async def _hand_on(self, place: TP, records: Sequence[Any], generation: int) -> bool:
         """Hand on the records of a partition as runs; return False when a rebalance came before the last one."""
