@@ -7,10 +7,8 @@ agent does not expect ends the process at once, and the next start reads the sam
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -144,16 +142,6 @@ def end_process(error: BaseException) -> Any:
     os._exit(code)
 
 
-def _tell_tasks(app: faust.App) -> None:
-    """Say on standard error where each task of the process waits."""
-    loops = {app.loop, getattr(getattr(app.consumer, "_thread", None), "thread_loop", None)} - {None}
-    for loop in loops:
-        for task in asyncio.all_tasks(loop):
-            places = [f"{frame.f_code.co_filename}:{frame.f_lineno}" for frame in task.get_stack()]
-            print(f"{task.get_name()} {getattr(task.get_coro(), '__qualname__', '?')} {places}", file=sys.stderr)
-    sys.stderr.flush()
-
-
 async def _nothing() -> None:
     return
 
@@ -165,9 +153,6 @@ def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -
     async def _finish(app: Any, **_: Any) -> None:
         await before_stop()
 
-    # Where it stands, for one who finds it standing still; places in the code only.
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    signal.signal(signal.SIGUSR2, lambda *_: _tell_tasks(app))
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)

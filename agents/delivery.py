@@ -99,10 +99,11 @@ class Consumer(aiokafka.Consumer):
                 if not self.flow_active:
                     await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # an asyncio.Event serves
                 generation = self.app.consumer_generation_id
-                if not is_whole and self.flow_active:
-                    # What was fetched and not handed on is behind the position: nobody would fetch it again.
-                    is_whole = await self._rewind()
-                fetched, active = await self._wait_next_records(1.0)
+                if not is_whole:
+                    # What was fetched and not handed on is behind the position. What comes after it would be
+                    # acknowledged with it: nothing is handed on before it.
+                    is_whole = self.flow_active and await self._rewind()
+                fetched, active = await self._wait_next_records(1.0) if is_whole else (None, None)
                 await asyncio.sleep(0)
                 for place, records in (fetched or {}).items():
                     if active is None or place in active or place in self._buffered_partitions:

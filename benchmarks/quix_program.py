@@ -1,4 +1,4 @@
-"""The simplest form of the job as a stream program in Quix Streams, in the house style of its tutorials: a reference.
+"""The simplest form of the job as a stream program in Quix Streams: a reference for speed.
 
 It does what the plain script does of files (benchmarks/plain_script.py): a call's customer is the contact with the same
 number, its trace the nearest activity on that contact within 72 hours, each used once. Records are validated, calls

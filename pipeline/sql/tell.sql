@@ -1,5 +1,5 @@
 -- Establishes what is said anew: the difference to what was said before.
--- Input: judged_interaction, judged_activity, old_interaction, old_activity, scope_leg, scope_copy, and the state.
+-- Input: judged_interaction, judged_activity, draft_interaction, old_interaction, old_activity, scope_leg, scope_copy.
 -- Output: said_interaction (what is new or other than before, with its row in the state), told_*.
 -- needs: judged_interaction
 CREATE OR REPLACE TEMP TABLE said_interaction AS
