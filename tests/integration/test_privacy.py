@@ -424,11 +424,10 @@ def test_no_mark_stands_in_errors_about_a_broken_directory(old: str, new: str, t
 
 
 def test_clear_identifiers_change_what_is_shown_and_no_outcome(tmp_path: Path) -> None:
+    run()  # makes the key, which is copied with the company
     directory = Path(shutil.copytree(company(), tmp_path / "company"))
-    shutil.copy(company() / "bypassflow.key", directory / "bypassflow.key")
     with (directory / "bypassflow.toml").open("a") as settings:
         settings.write('\n[privacy]\nidentifiers = "clear"\n')
-    run()  # makes the key
 
     db = replay(tmp_path / "flow.duckdb", directory)
 
