@@ -156,4 +156,6 @@ def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    # It writes control codes into the log, and turns on every debug message of every library to spin once for each.
+    worker.spinner = None
     worker.execute_from_commandline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,30 @@ from schemas.log import Entry
 MOST_RUNS = 8
 LINGER = 0.05
 # A checkpoint costs as much as is open, and nothing is said meanwhile; without one a restart folds again what came
-# since: so many facts take it some seconds.
+# since: so many facts, or so many folds, take it some seconds. Each closing of time is a fold of its own.
 CHECKPOINT_FACTS = 500_000
+CHECKPOINT_FOLDS = 25
 CHECKPOINT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a restart would have to do again since the last checkpoint."""
+
+    message_count: int = 0
+    fact_count: int = 0
+    fold_count: int = 0
+
+    @property
+    def is_much(self) -> bool:
+        return self.fact_count >= CHECKPOINT_FACTS or self.fold_count >= CHECKPOINT_FOLDS
+
+    def after(self, folded: Folded) -> _Work:
+        return _Work(
+            self.message_count + folded.message_count,
+            self.fact_count + folded.fact_count,
+            self.fold_count + folded.closing_count,
+        )
 
 
 class Correlate:
@@ -30,7 +52,7 @@ class Correlate:
         self._say = say
         self._correlator: Correlator | None = None
         self._checked_at = 0.0
-        self._unchecked = 0
+        self._unchecked = _Work()
 
     def begin(self) -> None:
         """Take up the partition: go on where outcomes end, whatever was acknowledged to the broker."""
@@ -45,7 +67,8 @@ class Correlate:
         )
         caught_up = correlator.catch_up()
         self._correlator = correlator
-        self._checked_at, self._unchecked = time.monotonic(), recovery.fact_count
+        again = _Work(recovery.message_count, recovery.fact_count, recovery.fold_count)
+        self._checked_at, self._unchecked = time.monotonic(), again
         self._note(caught_up)
 
     def give_up(self) -> None:
@@ -66,18 +89,17 @@ class Correlate:
         self.begin()
         assert self._correlator is not None
         self._note(self._correlator.fold(entries))
-        if self._unchecked > CHECKPOINT_FACTS or time.monotonic() - self._checked_at > CHECKPOINT_SECONDS:
+        if self._unchecked.is_much or time.monotonic() - self._checked_at > CHECKPOINT_SECONDS:
             self.check()
 
     def _note(self, folded: Folded) -> None:
-        # A message without a fact is something to read again, too.
-        self._unchecked += folded.fact_count + folded.message_count
+        self._unchecked = self._unchecked.after(folded)
 
     def check(self) -> None:
         """Write a checkpoint, unless nothing was folded since the last one."""
-        if self._correlator is not None and self._unchecked:
+        if self._correlator is not None and self._unchecked.message_count:
             self._correlator.checkpoint()
-            self._checked_at, self._unchecked = time.monotonic(), 0
+            self._checked_at, self._unchecked = time.monotonic(), _Work()
 
     def finish(self) -> None:
         """Leave a checkpoint, so that the next start has nothing to fold again."""

@@ -21,7 +21,7 @@ from pipeline.engine_state import LAYOUT, EngineState
 from pipeline.errors import ConfigurationError, Fenced, TransientError
 from pipeline.lanes import Lanes
 from pipeline.outcomes import PART_BYTES, Group, OutcomeReader, pack_claim, pack_group
-from pipeline.stretches import Stretch, has_old_activities, join, read_stretch, read_stretches
+from pipeline.stretches import Stretch, join_alike, read_stretch, read_stretches
 from schemas.log import Draft, Entry, Log
 from schemas.settings import EngineSettings
 from schemas.topics import FACTS, OUTCOMES
@@ -47,7 +47,7 @@ class Limits:
 class Recovery:
     """How a worker came to where it goes on: from which checkpoint, and what it folded silently after it.
 
-    `position` is the first facts message that was not said.
+    `position` is the first facts message that was not said. Folds: each closing of time needs one of its own.
     """
 
     epoch: int
@@ -55,11 +55,15 @@ class Recovery:
     checkpoint: Manifest | None
     message_count: int
     fact_count: int
+    fold_count: int
 
 
 @dataclass(frozen=True)
 class Folded:
-    """What became of the messages of a call; `change_count` counts rows said. Skipped: said before."""
+    """What became of the messages of a call; `change_count` counts rows said. Skipped: said before.
+
+    `closing_count` counts groups after which time was closed further.
+    """
 
     group_count: int = 0
     message_count: int = 0
@@ -68,6 +72,7 @@ class Folded:
     late_count: int = 0
     damaged_count: int = 0
     skipped_count: int = 0
+    closing_count: int = 0
 
 
 class Folding(Protocol):
@@ -130,10 +135,10 @@ class Correlator:
         self._engine = self._make_engine(self.settings)
         (self._epoch,) = self._log.append([self._draft(pack_claim(self.settings.company_id, self._rules))])
         base = self._restore()
-        message_count, fact_count = self._rebuild(self._read_said(base))
+        counts = self._rebuild(self._read_said(base))
         self._outcomes_offset = self._epoch + 1
         self._is_sure = True
-        return Recovery(self._epoch, self.position, base, message_count, fact_count)
+        return Recovery(self._epoch, self.position, base, *counts)
 
     def catch_up(self, stop: int | None = None) -> Folded:
         """Fold and say what stands in the facts partition, up to before an offset or to its present end.
@@ -239,8 +244,8 @@ class Correlator:
         self._claimed_at_ms = reader.claim.written_at_ms
         return groups
 
-    def _rebuild(self, groups: Sequence[Group]) -> tuple[int, int]:
-        """Fold silently what was said in groups; return how many messages and facts that were.
+    def _rebuild(self, groups: Sequence[Group]) -> tuple[int, int, int]:
+        """Fold silently what was said in groups; return how many messages and facts that were, and in how many folds.
 
         Facts are judged late by what was closed when they were folded, so a batch never goes over a closing.
         """
@@ -250,7 +255,7 @@ class Correlator:
                 f"facts/{self.partition} ends at {end}, but outcomes tell of facts up to {groups[-1].last}: "
                 f"messages were lost or the topic was made anew; {_REMEDY}"
             )
-        message_count = fact_count = 0
+        message_count = fact_count = fold_count = 0
         waiting: list[Stretch] = []
         for group, stretch in self._stretches_of(groups):
             waiting.append(stretch)
@@ -258,14 +263,14 @@ class Correlator:
             fact_count += stretch.fact_count
             closes = group.closed_through if group.closed_through != self.closed_through else None
             if closes or sum(part.fact_count for part in waiting) >= self._limits.rebuild_facts:
-                self._fold_silently(waiting, closes)
+                fold_count += self._fold_silently(waiting, closes)
                 waiting = []
             self.position, self.closed_through = group.last + 1, group.closed_through
-        self._fold_silently(waiting, None)
+        fold_count += self._fold_silently(waiting, None)
         self._require_kept(FACTS, start)
         if groups:
             self._lanes = Lanes.from_json(groups[-1].lanes, groups[-1].watermark)
-        return message_count, fact_count
+        return message_count, fact_count, fold_count
 
     def _stretches_of(self, groups: Sequence[Group]) -> Iterator[tuple[Group, Stretch]]:
         """Yield each group with the messages that it was said of."""
@@ -283,14 +288,12 @@ class Correlator:
                 raise TransientError(f"facts/{self.partition}@{group.last} cannot be read")
             yield group, read_stretch(of_group, self.settings.company_id)
 
-    def _fold_silently(self, stretches: Sequence[Stretch], closes: datetime | None) -> None:
-        """Fold what was said before, all at once where that cannot make a difference."""
-        if not stretches:
-            return
-        whole = join(stretches)
-        parts = stretches if has_old_activities(whole, self.closed_through) else [whole]
+    def _fold_silently(self, stretches: Sequence[Stretch], closes: datetime | None) -> int:
+        """Fold what was said before, all at once where that cannot make a difference; return in how many folds."""
+        parts = join_alike(stretches, self.closed_through)
         for part in parts:
             self._engine.fold(part.tables, part.last, closes=closes if part is parts[-1] else None, is_silent=True)
+        return len(parts)
 
     # -- going on -----------------------------------------------------------------------------------------------------
 
@@ -316,7 +319,9 @@ class Correlator:
         self._is_sure = False
         told = Folded(skipped_count=skipped_count)
         for stretch in read_stretches(entries, self.settings.company_id, self._limits.group_facts):
+            closed_before = self.closed_through
             group = self._say(stretch)
+            has_closed = self.closed_through != closed_before
             late_count = group.tables["late"].num_rows
             told = Folded(
                 told.group_count + 1,
@@ -326,6 +331,7 @@ class Correlator:
                 told.late_count + late_count,
                 told.damaged_count + len(group.damaged),
                 skipped_count,
+                told.closing_count + has_closed,
             )
         self._is_sure = True
         return told

@@ -77,13 +77,33 @@ def join(stretches: Iterable[Stretch]) -> Stretch:
     )
 
 
-def has_old_activities(stretch: Stretch, closed_through: datetime | None) -> bool:
-    """Return whether an activity is of a closed time: whether it is late then depends on what came before it."""
+def join_alike(stretches: Iterable[Stretch], closed_through: datetime | None) -> list[Stretch]:
+    """Return stretches that follow each other joined, as far as it cannot change which facts are late.
+
+    An activity of a closed time is late, unless a version of it came in a fold before: so a stretch that holds one
+    begins anew when a version of it stands in those before it. See `sql/late.sql`.
+    """
+    whole: list[Stretch] = []
+    waiting: list[Stretch] = []
+    seen: set[str] = set()
+    for stretch in stretches:
+        if waiting and not seen.isdisjoint(_old_activities(stretch, closed_through)):
+            whole.append(join(waiting))
+            waiting, seen = [], set()
+        waiting.append(stretch)
+        if closed_through is not None and (activities := stretch.tables.get("activity")) is not None:
+            seen.update(activities["activity_id"].to_pylist())
+    return [*whole, join(waiting)] if waiting else whole
+
+
+def _old_activities(stretch: Stretch, closed_through: datetime | None) -> list[str]:
+    """Return the ids of activities of a closed time."""
     activities = stretch.tables.get("activity")
     if closed_through is None or activities is None:
-        return False
-    logged = pc.min(pc.coalesce(activities["logged_to"], activities["logged_from"])).as_py()
-    return logged is not None and logged < closed_through
+        return []
+    logged = pc.coalesce(activities["logged_to"], activities["logged_from"])
+    found: list[str] = activities.filter(pc.less(logged, closed_through))["activity_id"].to_pylist()
+    return found
 
 
 def _read(entry: Entry, company_id: str) -> Stretch:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 import pytest
 
 from agents.correlate import Correlate
@@ -13,7 +16,7 @@ from schemas.packing import Pack, pack
 from schemas.settings import EngineSettings
 from schemas.topics import CHECKPOINTS, FACTS, OUTCOMES
 from tests.memory_log import MemoryLog
-from tests.records import call, tables
+from tests.records import DAY, MONDAY, call, tables
 
 SETTINGS = EngineSettings(company_id="acme")
 
@@ -27,9 +30,9 @@ def worker(log: MemoryLog) -> Correlate:
     return Correlate(lambda: Correlator(SETTINGS, 0, log), lambda sentence: None)
 
 
-def arrive(log: MemoryLog, number: int) -> list[Entry]:
+def arrive(log: MemoryLog, number: int, start: str | datetime = "09:00") -> list[Entry]:
     """Append a message with a call, and return it as it is handed over."""
-    facts = tables([call(f"c{number}", "09:00")])
+    facts = tables([call(f"c{number}", start)])
     (offset,) = log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "acme"}, facts)))])
     return list(log.read(FACTS, 0, offset, offset + 1))
 
@@ -76,3 +79,27 @@ def test_a_worker_that_gave_up_claims_again_when_it_gets_the_partition(log: Memo
     ours.fold(arrive(log, 1), lambda: True)
 
     assert claims(log) == 2
+
+
+def checkpoint_count(log: MemoryLog) -> int:
+    return sum(
+        len((entry.key or b"").split(b"/")) == 2 for entry in log.read(CHECKPOINTS, 0, 0, log.end(CHECKPOINTS, 0))
+    )
+
+
+def test_a_worker_that_often_dies_writes_a_checkpoint_before_its_restart_takes_long(
+    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.correlate.CHECKPOINT_FOLDS", 4)
+    log.now_ms = 4_000_000_000_000
+    said: list[str] = []
+    for day in range(10):
+        entries = []
+        for number in range(8):  # within a minute and more, so that what they tell of time counts
+            log.now_ms += 10_000
+            entries += arrive(log, 8 * day + number, MONDAY + day * DAY)
+        Correlate(lambda: Correlator(SETTINGS, 0, log), said.append).fold(entries, lambda: True)
+
+    days = [int(re.findall(r"([0-9,]+) facts folded again", sentence)[0]) // 8 for sentence in said]
+    assert days == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1], "each day closes another one, so each is a fold of its own"
+    assert checkpoint_count(log) == 2

@@ -403,6 +403,26 @@ def test_what_was_said_late_is_late_for_a_restarted_worker_too() -> None:
     assert other.closed_through == first.closed_through
 
 
+def test_a_rebuild_folds_at_once_what_cannot_make_a_difference() -> None:
+    log = Broker()
+    first = worker(log)
+    first.fold([log.publish(*WHO, *calls(1, day=30)), *log.pass_time()])
+    today = MONDAY + 30 * DAY
+    for number in range(5):
+        first.fold([log.publish(activity(f"late{number}", "09:00"))])
+    first.fold([log.publish(activity("moved", today))])
+    moved = log.publish(activity("moved", "09:00", raw_id="crm:moved:2", updated_at=today + DAY))
+    assert first.fold([moved]).late_count == 0, "a version of it was known"
+    first.fold([log.publish(*calls(1, day=31))])
+
+    other = Correlator(RULES, 0, log)
+    recovery = other.start()
+
+    assert recovery.fold_count == 3, "the one that closed time, those before the moved one, and it with those after it"
+    assert other.sizes() == first.sizes()
+    assert other.fold([log.publish(activity("moved", "09:00", raw_id="crm:moved:3", deleted=True))]).late_count == 0
+
+
 def test_a_lane_that_was_read_far_ahead_makes_no_fact_of_another_one_late() -> None:
     log = Broker()
     correlator = worker(log)
