@@ -38,7 +38,7 @@ Kind = Literal["kafka", "tansu"]
 _POM: Final = Path(__file__).resolve().parents[1] / "compose" / "kafka" / "pom.xml"
 _START_SECONDS: Final = 90
 _STOP_SECONDS: Final = 30
-_HEAP: Final = "512m"
+_HEAP: Final = "256m"
 _LOGIN_MODULES: Final = {
     "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from schemas.log import Entry
 
 MOST_RUNS = 8
 LINGER = 0.05
+# After so many bytes there are more to come: they are gathered for as long as the fold took, because planning a fold
+# costs as much as folding thousands of facts. Unit of the second: seconds.
+BULK_BYTES = 200_000
+LONGEST_REST = 1.0
 # A checkpoint costs as much as is open, and nothing is said meanwhile; without one a restart folds again what came
 # since: so many facts, or so many folds, take it some seconds. Each closing of time is a fold of its own.
 CHECKPOINT_FACTS = 500_000
@@ -122,7 +127,10 @@ def add_correlate(app: faust.App, correlate: Correlate, topic: str, partition: i
         async for events in stream.take_events(MOST_RUNS, within=LINGER):
             entries = [entry for _, found, entry in entries_of(events) if found == partition]
             if entries:
+                begun = time.monotonic()
                 await desk.do(partial(correlate.fold, entries, is_ours))
+                if sum(len(entry.value or b"") for entry in entries) > BULK_BYTES:
+                    await asyncio.sleep(min(time.monotonic() - begun, LONGEST_REST))
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def take_up(app: Any, assigned: Any, **_: Any) -> None:

@@ -156,12 +156,19 @@ class LiveCompany:
         """
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            status = self.status()
-            # The broker is asked last: that costs it more than the sink's answer costs the sink.
-            if status and status["applied"]["fact_count"] >= fact_count and self._is_done(status):
+            # A status costs the sink a pass over its store, and how far all are costs the broker more than that.
+            if self._fact_count() >= fact_count and (status := self.status()) and self._is_done(status):
                 return status
             time.sleep(_CHECK_EVERY)
         raise BenchmarkFailed(f"after {patience:.0f} s not everything is stored: {self.status()}{self._last_words()}")
+
+    def _fact_count(self) -> int:
+        """Return how many facts the sink has stored since it started; 0 while it does not answer."""
+        self.require_running()
+        try:
+            return int(self.answers.health()["applied"]["fact_count"])
+        except TransientError:
+            return 0
 
     def _is_done(self, status: dict[str, Any]) -> bool:
         return progress(readers(self.settings, NO_SECRETS, COMPANY_ID), status).is_done

@@ -23,7 +23,8 @@ from sinks.live import TOPICS, Applied, LiveStore
 
 State = Literal["running", "paused", "waiting"]
 
-# A batch is what comes within this time, or so many bytes of one topic.
+# A batch is what comes within this time, or so many bytes of one topic; after one that took longer to write, the next
+# is gathered for as long again: few big batches cost less than many small ones.
 PACE: Final = 0.1
 BATCH_BYTES: Final = 4_000_000
 # A merge is due after this time even when there is little to merge.
@@ -105,11 +106,13 @@ class Consumer:
             return self._wait
         self._wait = _PAUSE / 2
         self._be("running", "")
+        begun = time.monotonic()
         self.take(*batch)
+        seconds = time.monotonic() - begun
         if time.monotonic() - self._settled_at > SETTLE_EVERY:
             self._live.settle()
             self._settled_at = time.monotonic()
-        return PACE
+        return max(PACE, 2 * seconds)
 
     def take(self, facts: Sequence[Entry], outcomes: Sequence[Entry], letters: Sequence[Entry]) -> Applied:
         """Write a batch; return what it brought."""

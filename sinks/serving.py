@@ -217,9 +217,12 @@ def _counts(store: Store) -> dict[str, Any]:
     deltas = ", ".join(f"(SELECT count(*) FROM {result.name}_delta) AS {result.name}" for result in RESULTS)
     (counts,) = store.rows(
         "SELECT (SELECT count(*) FROM current_interaction WHERE outcome = 'pending') AS pending_count, "
-        "(SELECT count(*) FROM dead_letter) AS dead_letter_count, "
-        "(SELECT count(*) FROM waiting_event) + (SELECT count(*) FROM waiting_activity) AS late_count"
+        "(SELECT count(*) FROM dead_letter) AS dead_letter_count, (SELECT count(*) FROM late_fact) AS late_count"
     )
+    if counts["late_count"]:
+        # Which of them still wait takes a pass over all dispositions.
+        waiting = "(SELECT count(*) FROM waiting_event) + (SELECT count(*) FROM waiting_activity)"
+        counts = {**counts, **store.rows(f"SELECT {waiting} AS late_count")[0]}
     return {**counts, "delta_count": store.rows(f"SELECT {deltas}")[0]}
 
 
