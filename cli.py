@@ -1034,6 +1034,9 @@ def sink(
         Path | None, typer.Option(help="Folder for snapshots of the store; DIR/current leads to the newest.")
     ] = None,
     snapshot_every: Annotated[str, typer.Option(metavar="TIME", help="Time between two snapshots.")] = "10min",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes some 150 MB more.")
+    ] = "1GB",
 ) -> None:
     """Follow the live log into a store.
 
@@ -1048,9 +1051,10 @@ def sink(
     from pipeline.configuration import engine_settings
     from schemas.topics import partition_of
     from sinks.live import TOPICS, open_live
-    from sinks.running import run, snapshot_plan
+    from sinks.running import memory_limit, run, snapshot_plan
 
     plan = snapshot_plan(snapshot_dir, snapshot_every)
+    limit = memory_limit(memory)
     settings, credentials = _kafka(config, bootstrap)
     company = _company([Path()], config)
     key = _key(company)
@@ -1061,7 +1065,10 @@ def sink(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with KafkaLog(settings, credentials) as log, open_live(db, record, partition, tell=_say) as live:
+    with (
+        KafkaLog(settings, credentials) as log,
+        open_live(db, record, partition, memory_limit=limit, tell=_say) as live,
+    ):
         run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
 
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.live throughput 300000              events a second from full raw topics; limits beside it
 python -m benchmarks.live latency 500 60 100000          seconds from publishing to a row that a question finds
-python -m benchmarks.live soak 60                        memory of each process, every minute
+python -m benchmarks.live soak 60 300 1GB                memory of each process, every minute; the sink's --memory
 
 The first two print JSON and are called by `python -m benchmarks`. BENCH_INGEST, BENCH_CORRELATE and BENCH_SINK hold
 what is to run these processes, such as: py-spy record -o ingest.svg --
@@ -35,6 +35,8 @@ _POLL_SECONDS: Final = 0.02
 _ASK_SECONDS: Final = 1.0
 _BEAT: Final = 0.02
 _MINUTE: Final = 60.0
+# Minutes, events a second, and what the sink may hold.
+_SOAK: Final = ("60", "300", "1GB")
 CLIENTS: Final = ("kafka", "faust", "runs", "quix")
 # Where the environment of requirements/quix.txt is, see the Makefile.
 QUIX: Final = Path(__file__).resolve().parent.parent / ".venv-quix" / "bin" / "python"
@@ -146,12 +148,12 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
         }
 
 
-def soak(minutes: float, rate: int, folder: Path, say: Callable[[str], None]) -> None:
+def soak(minutes: float, rate: int, memory: str, folder: Path, say: Callable[[str], None]) -> None:
     """Keep up a pace, and say every minute what each process holds and how far behind the store is."""
     customers = 5_000
     with live_company(folder) as company:
         before = company.publish(beginning(customers))
-        company.start()
+        company.start(sink_options=["--memory", memory])
         # Facts are more than records: every new identifier is one too.
         already = company.wait(before, patience=120)["applied"]["fact_count"]
         base = company.spent()
@@ -276,7 +278,8 @@ def main(arguments: Sequence[str]) -> None:
                 rate, seconds, standing = map(int, values)
                 found = latency(rate, seconds, standing, folder, _complain)
             else:
-                return soak(float(values[0]), int(values[1]) if len(values) > 1 else 300, folder, _complain)
+                minutes, pace, memory = [*values, *_SOAK[len(values) :]]
+                return soak(float(minutes), int(pace), memory, folder, _complain)
         except ConfigurationError as error:
             found = {"problem": str(error)}
     print(json.dumps(found))

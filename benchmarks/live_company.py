@@ -111,12 +111,12 @@ class LiveCompany:
         partitions = self.settings.partitions
         self.log.append([Draft(topic, zlib.crc32(key) % partitions, value, key) for topic, key, value in messages])
 
-    def start(self, roles: Iterable[str] = ROLES) -> None:
-        """Start processes."""
+    def start(self, roles: Iterable[str] = ROLES, sink_options: Sequence[str] = ()) -> None:
+        """Start processes, the sink with further options of its command."""
         for role in roles:
             arguments = ["--config", str(self.config)]
             if role == "sink":
-                arguments = ["sink", "--db", str(self.db), "--listen", self._listen, *arguments]
+                arguments = ["sink", "--db", str(self.db), "--listen", self._listen, *sink_options, *arguments]
             else:
                 arguments = ["worker", "--only", role, "--name", f"bench-{role}", *arguments]
             with (self.folder / f"{role}.log").open("ab") as log:

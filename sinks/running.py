@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from pipeline.errors import ConfigurationError
 from schemas.log import Log
@@ -17,6 +19,9 @@ from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
 from sinks.serving import Server
 from sinks.snapshots import Snapshots
+
+LEAST_MEMORY_BYTES: Final = 128_000_000
+_SIZE: Final = TypeAdapter(ByteSize)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,23 @@ def address(listen: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigurationError(f"{listen!r} is no address to listen on; expected HOST:PORT, such as 127.0.0.1:8766")
     return host.strip("[]"), int(port)
+
+
+def memory_limit(text: str) -> str:
+    """Return a size such as "512MB" as DuckDB's setting.
+
+    Raises:
+        ConfigurationError: when it is no size, or a merge might not fit into it.
+    """
+    try:
+        size = _SIZE.validate_python(text)
+    except ValidationError:
+        size = ByteSize(0)
+    if size < LEAST_MEMORY_BYTES:
+        raise ConfigurationError(
+            f"{text!r} is no memory for the sink; expected {LEAST_MEMORY_BYTES // 1_000_000}MB or more, such as 512MB"
+        )
+    return f"{int(size)}B"
 
 
 def snapshot_plan(folder: Path | None, every: str) -> SnapshotPlan | None:

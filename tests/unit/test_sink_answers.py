@@ -20,7 +20,7 @@ from sinks.answers import StoreAnswers, answers
 from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
 from sinks.remote import RemoteAnswers
-from sinks.running import address, snapshot_plan
+from sinks.running import address, memory_limit, snapshot_plan
 from sinks.serving import Server
 from sinks.snapshots import KEPT, Snapshots, write_snapshot
 from sinks.store import Store
@@ -265,6 +265,13 @@ def test_the_time_between_snapshots_is_a_length_of_time(tmp_path: Path) -> None:
     assert snapshot_plan(None, "often") is None
     with pytest.raises(ConfigurationError, match="'often' is no time between two snapshots"):
         snapshot_plan(tmp_path, "often")
+
+
+def test_the_memory_of_the_sink_is_a_size_that_a_merge_fits_into() -> None:
+    assert (memory_limit("128MB"), memory_limit("1 GiB")) == ("128000000B", "1073741824B")
+    for wrong in ("much", "127MB", "-1GB", ""):
+        with pytest.raises(ConfigurationError, match="is no memory for the sink; expected 128MB or more"):
+            memory_limit(wrong)
 
 
 def test_tables_from_afar_keep_their_types(local: StoreAnswers, remote: RemoteAnswers) -> None:
