@@ -25,7 +25,7 @@ LONGEST_REST = 1.0
 # A checkpoint costs as much as is open, and nothing is said meanwhile; without one a restart folds again what came
 # since: so many facts, or so many folds, take it some seconds. Each closing of time is a fold of its own.
 CHECKPOINT_FACTS = 500_000
-CHECKPOINT_FOLDS = 25
+CHECKPOINT_FOLDS = 8
 CHECKPOINT_SECONDS = 600.0
 
 

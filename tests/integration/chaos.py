@@ -16,6 +16,7 @@ from agents.log import KafkaLog
 from agents.spool import Published
 from pipeline.configuration import FILE_NAME
 from pipeline.errors import TransientError
+from schemas.packing import head_of
 from schemas.topics import FACTS, OUTCOMES
 from sinks.measures import audit
 from sinks.store import Store
@@ -111,9 +112,10 @@ class Chaos:
             seconds = time.monotonic() - begun
             self._publish(records)
         else:
-            # A claim alone is no work.
-            topic, end = (FACTS, facts) if role == "ingest" else (OUTCOMES, outcomes + 1)
-            wait_for(self.pipeline, lambda: self._end(topic) > end, f"{role} works again")
+            works = (
+                (lambda: self._end(FACTS) > facts) if role == "ingest" else (lambda: self._has_folded(facts, outcomes))
+            )
+            wait_for(self.pipeline, works, f"{role} works again")
             seconds = time.monotonic() - begun
         self.recoveries[role].append(seconds)
         return seconds
@@ -143,6 +145,11 @@ class Chaos:
         except TransientError:
             self._renew_log()
             raise
+
+    def _has_folded(self, fact_offset: int, outcomes_offset: int) -> bool:
+        """Return whether something was said, from an offset on, of a message of facts from an offset on."""
+        said = self.pipeline.log.read(OUTCOMES, 0, outcomes_offset, self._end(OUTCOMES))
+        return any(head_of(entry.value or b"").get("last", -1) >= fact_offset for entry in said)
 
     def _renew_log(self) -> None:
         self.pipeline.log.close()
