@@ -7,6 +7,7 @@ agent does not expect ends the process at once, and the next start reads the sam
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 import sys
@@ -154,6 +155,8 @@ def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -
         await before_stop()
 
     gc.freeze()
+    # At the end what is frozen would count as leaked, and DuckDB's binding would say so at length.
+    atexit.register(gc.unfreeze)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     # It writes control codes into the log, and turns on every debug message of every library to spin once for each.
