@@ -215,14 +215,13 @@ class _Handler(BaseHTTPRequestHandler):
 def _counts(store: Store) -> dict[str, Any]:
     """Return what the store itself counts."""
     deltas = ", ".join(f"(SELECT count(*) FROM {result.name}_delta) AS {result.name}" for result in RESULTS)
+    # Which late facts still wait takes a pass over all dispositions, and mostly there is none.
+    has_late = bool(store.rows("SELECT 1 AS n FROM late_fact LIMIT 1"))
+    late = "(SELECT count(*) FROM waiting_event) + (SELECT count(*) FROM waiting_activity)" if has_late else "0"
     (counts,) = store.rows(
         "SELECT (SELECT count(*) FROM current_interaction WHERE outcome = 'pending') AS pending_count, "
-        "(SELECT count(*) FROM dead_letter) AS dead_letter_count, (SELECT count(*) FROM late_fact) AS late_count"
+        f"(SELECT count(*) FROM dead_letter) AS dead_letter_count, {late} AS late_count"
     )
-    if counts["late_count"]:
-        # Which of them still wait takes a pass over all dispositions.
-        waiting = "(SELECT count(*) FROM waiting_event) + (SELECT count(*) FROM waiting_activity)"
-        counts = {**counts, **store.rows(f"SELECT {waiting} AS late_count")[0]}
     return {**counts, "delta_count": store.rows(f"SELECT {deltas}")[0]}
 
 

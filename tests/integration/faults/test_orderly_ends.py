@@ -64,7 +64,7 @@ def test_each_process_ends_within_ten_seconds_and_repeats_nothing(
         after = ask(f"{pipeline.url}/status")
 
         assert max(seconds.values()) < SECONDS, seconds
-        assert "leaked" not in pipeline.logs(), "what DuckDB's binding says of an end that is none"
+        assert "leaked" not in pipeline.logs(), "DuckDB's binding complains when a process ends"
         assert ingested_count(pipeline) == observation_count(records)
         assert [" 0 facts folded again" in said for said in recoveries(pipeline)] == [True, True], recoveries(pipeline)
         assert {name: place["position"] for name, place in after["topics"].items()} == {
