@@ -128,6 +128,7 @@ class Engine:
         self._known_endpoints: set[str] = set()
         self._group_numbers: dict[Group, int] = {}
         self._empty: dict[str, pa.Table] = {}
+        self._made: set[str] = set()
         self._complete_through: datetime | None = None
         self._closed_through: datetime | None = None
         self._shown = ""
@@ -373,6 +374,8 @@ class Engine:
             self._steps.rows[f"incoming_{kind}"] = count
         observations = facts.get("observation", SCHEMAS["observation"].empty_table())
         self._steps.rows["incoming_mail"] = int(pc.any(pc.equal(observations["channel"], "email")).as_py() or False)
+        raw_ids = observations["raw_id"]
+        self._steps.rows["delivered_twice"] = len(raw_ids) - pc.count_distinct(raw_ids).as_py()
         other_keys = observations["other_keys"]
         self._steps.rows["incoming_other_keys"] = len(other_keys) - other_keys.null_count
         activities = facts.get("activity")
@@ -479,7 +482,9 @@ class Engine:
 
     def _compose(self) -> None:
         """Merge calls seen by two systems and leave the interactions to be told in `draft_interaction`."""
-        self._steps.run("touched_tokens")
+        self._steps.run("call_sources")
+        if self._steps.rows["call_source"] > 1:
+            self._steps.run("touched_tokens")
         roots: list[tuple[str, str]] = []
         if self._steps.rows["scope_token"]:
             self._steps.run("merge_pairs")
@@ -625,8 +630,9 @@ class Engine:
         """Append rows to a table, through Arrow; with `columns` to a temporary one that holds only them."""
         if columns and self._steps.rows[table]:
             self._db.execute(f"TRUNCATE {table}")
-        elif columns:
-            self._db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns})")
+        elif columns and table not in self._made:
+            self._db.execute(f"CREATE TEMP TABLE {table} ({columns})")
+            self._made.add(table)
         self._steps.rows[table] = len(rows) + (0 if columns else self._steps.rows[table])
         if rows:
             columns_of = {f"c{n}": pa.array([row[n] for row in rows]) for n in range(len(rows[0]))}

@@ -1,5 +1,5 @@
 -- Establishes which observations are new, and which keys stand for one conversation.
--- Input: incoming_observation. Output: fresh_edge, delivered_twice, fresh_copy (key raw_id).
+-- Input: incoming_observation. Output: fresh_edge, fresh_copy (key raw_id).
 -- needs: incoming_other_keys
 CREATE OR REPLACE TEMP TABLE fresh_edge AS
 WITH edge AS (
@@ -15,11 +15,6 @@ FROM edge
 LEFT JOIN key_component AS a ON a.key = key_a
 LEFT JOIN key_component AS b ON b.key = key_b
 WHERE key_a <> key_b AND (a.conversation_id IS NULL OR b.conversation_id IS NULL OR a.conversation_id <> b.conversation_id);
-
--- The same raw event delivered twice in one batch. Equal hashes of different ids do no harm: see fresh_leg.
--- needs: incoming_observation
-CREATE OR REPLACE TEMP TABLE delivered_twice AS
-SELECT hash(raw_id) AS hashed FROM incoming_observation GROUP BY 1 HAVING count(*) > 1;
 
 -- needs: incoming_mail
 CREATE OR REPLACE TEMP TABLE fresh_copy AS

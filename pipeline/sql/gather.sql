@@ -1,6 +1,6 @@
 -- Establishes all members of every conversation that fresh observations touch, and which of them are repeats: the
--- same record read again. Input: scope_leg (fresh legs), fresh_copy, relabelled. Output: scope_leg, scope_copy.
--- Key: raw_id.
+-- same record read again. Input: scope_leg (fresh legs), fresh_copy, relabelled, conversation.
+-- Output: scope_leg, scope_copy (key raw_id), previous_conversation.
 -- needs: fresh_copy
 CREATE OR REPLACE TEMP TABLE labelled_copy AS
 SELECT
@@ -21,8 +21,16 @@ FROM (
 );
 
 -- Here and elsewhere rows of the state are found through their key alone, and then fetched by number: a scan of many
--- columns costs ten times as much as one of a column.
--- needs: leg
+-- columns costs ten times as much as one of a column. Every leg's conversation was told of.
+-- needs: conversation
+CREATE OR REPLACE TEMP TABLE known_conversation AS
+SELECT conversation.rowid AS row_no FROM conversation SEMI JOIN scope_conversation USING (conversation_id);
+
+-- needs: known_conversation
+CREATE OR REPLACE TEMP TABLE previous_conversation AS
+SELECT * FROM conversation SEMI JOIN known_conversation ON known_conversation.row_no = conversation.rowid;
+
+-- needs: known_conversation
 INSERT INTO scope_leg BY NAME
 SELECT *, false AS is_new, is_repeat AS was_repeat
 FROM leg
@@ -54,7 +62,7 @@ ranked AS (
 )
 SELECT raw_id FROM ranked WHERE n > 1;
 
--- needs: repeated, leg
+-- needs: repeated, known_conversation
 UPDATE scope_leg SET is_repeat = raw_id IN (SELECT raw_id FROM repeated)
 WHERE is_repeat OR raw_id IN (SELECT raw_id FROM repeated);
 

@@ -7,32 +7,6 @@ SELECT interaction_id FROM draft_interaction
 UNION ALL
 SELECT interaction_id FROM gone_interaction;
 
--- needs: draft_interaction, draft_activity
-CREATE OR REPLACE TEMP TABLE scope_node AS
-SELECT node FROM draft_interaction
-UNION
-SELECT node FROM draft_activity;
-
--- needs: touched_evidence, stale_interaction
-INSERT INTO scope_node
-SELECT DISTINCT node FROM interaction SEMI JOIN changed_interaction USING (interaction_id) ANTI JOIN scope_node USING (node);
-
--- needs: known_activity
-INSERT INTO scope_node
-SELECT DISTINCT node FROM known_activity ANTI JOIN scope_node USING (node);
-
--- needs: has_ticket
-INSERT INTO scope_node
-WITH ticket_token AS (
-    SELECT unnest(tokens) AS token FROM draft_activity WHERE NOT is_tied
-    UNION ALL
-    SELECT unnest(tokens) FROM known_activity WHERE NOT is_tied
-)
-SELECT DISTINCT node
-FROM interaction
-SEMI JOIN ticket_token USING (token)
-ANTI JOIN scope_node USING (node);
-
 -- needs: changed_activity
 DELETE FROM activity_key WHERE activity_id IN (SELECT activity_id FROM changed_activity);
 
@@ -121,3 +95,47 @@ FROM pair
 JOIN present_interaction AS i ON i.evidence_id = pair.evidence_id
 JOIN present_activity AS a ON a.activity_id = pair.activity_id
 WHERE i.node <> a.node;
+
+-- needs: draft_activity
+CREATE OR REPLACE TEMP TABLE scope_node AS SELECT DISTINCT node FROM draft_activity;
+
+-- An interaction that begins after all that was logged of its node has no pair and affects no other: live, most do.
+-- needs: draft_interaction
+INSERT INTO scope_node
+SELECT DISTINCT node
+FROM draft_interaction
+JOIN (
+    SELECT node, max(logged_to) AS latest FROM activity SEMI JOIN draft_interaction USING (node) GROUP BY node
+) AS logged USING (node)
+ANTI JOIN scope_node USING (node)
+WHERE latest >= started_at - getvariable('before');
+
+-- What is paired exactly may have been logged at any time, and what was logged of one node counts for those beside it.
+-- needs: fresh_pair, fresh_node_edge, node_edge
+INSERT INTO scope_node
+SELECT DISTINCT node
+FROM draft_interaction
+ANTI JOIN scope_node USING (node)
+WHERE evidence_id IN (SELECT evidence_id FROM fresh_pair)
+    OR node IN (SELECT a FROM node_edge UNION ALL SELECT b FROM node_edge)
+    OR node IN (SELECT a FROM fresh_node_edge UNION ALL SELECT b FROM fresh_node_edge);
+
+-- needs: touched_evidence, stale_interaction
+INSERT INTO scope_node
+SELECT DISTINCT node FROM interaction SEMI JOIN changed_interaction USING (interaction_id) ANTI JOIN scope_node USING (node);
+
+-- needs: known_activity
+INSERT INTO scope_node
+SELECT DISTINCT node FROM known_activity ANTI JOIN scope_node USING (node);
+
+-- needs: has_ticket
+INSERT INTO scope_node
+WITH ticket_token AS (
+    SELECT unnest(tokens) AS token FROM draft_activity WHERE NOT is_tied
+    UNION ALL
+    SELECT unnest(tokens) FROM known_activity WHERE NOT is_tied
+)
+SELECT DISTINCT node
+FROM interaction
+SEMI JOIN ticket_token USING (token)
+ANTI JOIN scope_node USING (node);

@@ -20,13 +20,13 @@ FROM scope_activity AS a
 JOIN judged_activity AS judged ON judged.a_no = a.a_no
 ANTI JOIN closed_activity ON closed_activity.a_no = a.a_no;
 
--- needs: previous_conversation, scope_conversation
+-- needs: previous_conversation
 DELETE FROM leg WHERE raw_id IN (SELECT raw_id FROM scope_leg WHERE NOT is_new);
 
 -- needs: scope_leg
 INSERT INTO leg BY NAME SELECT * EXCLUDE (is_new, was_repeat) FROM scope_leg ANTI JOIN closed_conversation USING (conversation_id);
 
--- needs: previous_conversation, scope_conversation
+-- needs: previous_conversation
 DELETE FROM mail_copy WHERE raw_id IN (SELECT raw_id FROM scope_copy WHERE NOT is_new);
 
 -- needs: scope_copy
