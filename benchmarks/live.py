@@ -31,7 +31,7 @@ from benchmarks.measuring import BenchmarkFailed, run_python
 from pipeline.errors import ConfigurationError
 
 _EVENTS_PER_CUSTOMER: Final = 20
-_POLL_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.05
 _ASK_SECONDS: Final = 1.0
 _BEAT: Final = 0.02
 _MINUTE: Final = 60.0

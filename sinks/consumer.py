@@ -23,10 +23,12 @@ from sinks.live import TOPICS, Applied, LiveStore
 
 State = Literal["running", "paused", "waiting"]
 
-# A batch is what comes within this time, or so many bytes of one topic; after one that took longer to write, the next
-# is gathered for as long again: few big batches cost less than many small ones.
+# A batch is what comes within this time, or so many bytes of one topic.
 PACE: Final = 0.1
 BATCH_BYTES: Final = 4_000_000
+# After so many bytes there are more to come: they are gathered for as long as the batch took to write, because few big
+# batches cost less than many small ones.
+BULK_BYTES: Final = 1_000_000
 # A merge is due after this time even when there is little to merge.
 SETTLE_EVERY: Final = 180.0
 # Below this the disk may fill up within one merge.
@@ -107,12 +109,12 @@ class Consumer:
         self._wait = _PAUSE / 2
         self._be("running", "")
         begun = time.monotonic()
-        self.take(*batch)
+        applied = self.take(*batch)
         seconds = time.monotonic() - begun
         if time.monotonic() - self._settled_at > SETTLE_EVERY:
             self._live.settle()
             self._settled_at = time.monotonic()
-        return max(PACE, 2 * seconds)
+        return max(PACE, 2 * seconds) if applied.byte_count > BULK_BYTES else PACE
 
     def take(self, facts: Sequence[Entry], outcomes: Sequence[Entry], letters: Sequence[Entry]) -> Applied:
         """Write a batch; return what it brought."""

@@ -32,8 +32,9 @@ from sinks.store import MEMORY_LIMIT, RunRecord, Store
 Tell = Callable[[str], None]
 
 TOPICS: Final = (FACTS, OUTCOMES, DEAD_LETTERS)
-# The log of writes from which DuckDB brings the file up to date: often enough for a quick start after a crash.
-CHECKPOINT_FROM: Final = "64MB"
+# The log of writes from which DuckDB brings the file up to date: often enough for a quick start after a crash, and for
+# short pauses, since nothing is written meanwhile; each time costs processor.
+CHECKPOINT_FROM: Final = "32MB"
 _UNITS: Final = ("line", "byte", "record")
 
 

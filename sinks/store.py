@@ -283,17 +283,17 @@ class Store:
         merged = False
         with explained(self.path):
             for result in RESULTS:
-                least = minimum_rows
-                if least is None:
-                    least = max(
-                        self._merge_from, self._count(f"SELECT count(*) FROM {result.name}_base") // MERGE_SHARE
-                    )
-                if self._count(f"SELECT count(*) FROM {result.name}_delta") >= max(1, least):
-                    with self.transaction():
-                        merge(self._db, result)
-                    merged = True
-                    if minimum_rows is None:
-                        break
+                waiting = self._count(f"SELECT count(*) FROM {result.name}_delta")
+                if waiting < (self._merge_from if minimum_rows is None else max(1, minimum_rows)):
+                    continue
+                base = f"SELECT count(*) FROM {result.name}_base"
+                if minimum_rows is None and waiting < self._count(base) // MERGE_SHARE:
+                    continue
+                with self.transaction():
+                    merge(self._db, result)
+                merged = True
+                if minimum_rows is None:
+                    break
         return merged
 
     def positions(self) -> dict[str, str]:

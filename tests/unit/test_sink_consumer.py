@@ -20,7 +20,7 @@ from pipeline.outcomes import Group
 from schemas.log import Entry
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from sinks.consumer import Consumer
-from sinks.live import TOPICS, LiveStore
+from sinks.live import TOPICS, Applied, LiveStore
 from sinks.store import Store
 from tests.live import Files, Script, live_store, log_of, replayed, script_of, shown_rows
 from tests.memory_log import MemoryLog
@@ -251,6 +251,38 @@ def running(consumer: Consumer, is_done: Callable[[], bool]) -> None:
     if failures:
         raise failures[0]
     assert is_done()
+
+
+class Pause(threading.Event):
+    """Ends a consumer at its first pause, and tells how long that would have been."""
+
+    seconds: float | None = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds = timeout
+        self.set()
+        return True
+
+
+@pytest.mark.parametrize(("bulk_bytes", "pause"), [(10**9, 0.0), (0, 7.0)])
+def test_after_much_the_next_is_gathered_for_as_long_as_it_took_and_after_little_it_is_not(
+    live: LiveStore, bulk_bytes: int, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = consumer_of(live, log_of(script_of(files()).topics))
+    clock, apply = [0.0], live.apply
+
+    def slow(*topics: list[Entry]) -> Applied:
+        clock[0] += 7
+        return apply(*topics)
+
+    monkeypatch.setattr("sinks.consumer.BULK_BYTES", bulk_bytes)
+    monkeypatch.setattr("sinks.consumer.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(live, "apply", slow)
+    stop = Pause()
+
+    consumer.run(stop)
+
+    assert stop.seconds == pause
 
 
 def test_a_silent_broker_is_asked_again(live: LiveStore, expected: dict[str, list[str]]) -> None:
