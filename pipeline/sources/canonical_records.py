@@ -99,7 +99,7 @@ class RecordGatherer:
         self._normaliser = Normaliser(context)
         outline = RecordOutline(context.identifiers)
         self.shown_text, self.shown_json, self.shown_cells = outline.shown_text, outline.shown_json, outline.shown_cells
-        self._shown_values = outline.shown_values
+        self.shown_values = outline.shown_values
         self._stored = 0
         self._progress: int | None = None
         self._is_progress_said = False
@@ -151,7 +151,7 @@ class RecordGatherer:
         result = self._normaliser.normalise(self._records, self._positions)
         for index, reason in result.rejections:
             record = self._records[index]
-            shown = self._shown_values(record.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+            shown = self.shown_values(record.model_dump(mode="json", by_alias=True, exclude_defaults=True))
             self.reject(self._positions[index], reason, shown, kind=str(getattr(record, "kind", "")))
         for kind, table in result.facts.items():
             self._note_progress(kind, table)

@@ -1,0 +1,121 @@
+"""Records of other systems, each told in the words of a canonical record.
+
+A parser of such a system is a function from its record to the fields of a canonical one. All else is here: what is
+wrong with a record becomes a dead letter with its place, and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.sources.canonical_records import TEXT_LENGTH, RecordGatherer, explain
+from pipeline.sources.json_records import JsonRecord
+from pipeline.sources.reading import CsvRecord
+from pipeline.sources.registry import Batch, ReadContext
+from schemas.record import RECORD_MODELS
+
+BATCH_RECORDS: Final = 5_000
+
+# From a record to the fields of a canonical one; raises InvalidRecord, naming the field and never its value.
+Translate = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def translated(
+    records: Iterable[JsonRecord],
+    translate: Translate,
+    context: ReadContext,
+    unit: Literal["line", "record"],
+    size: int,
+) -> Iterator[Batch]:
+    """Yield batches of facts: each record becomes one canonical record or one dead letter. `size`: bytes of the file.
+
+    Raises:
+        InvalidRecord: as the records do; what came before is yielded first.
+    """
+    gatherer = RecordGatherer(context, unit)
+    failure: InvalidRecord | None = None
+    source = iter(records)
+    while failure is None:
+        try:
+            record = next(source, None)
+        except InvalidRecord as error:
+            failure, record = error, None
+        if record is None:
+            break
+        _add(record, translate, gatherer, context)
+        if gatherer.record_count >= BATCH_RECORDS:
+            yield gatherer.take()
+    yield gatherer.take(size)
+    yield from gatherer.finish()
+    if failure is not None:
+        raise failure
+
+
+def table_records(records: Iterable[CsvRecord]) -> Iterator[JsonRecord]:
+    """Yield the rows of a delimited text by the names of its header, in lower case; empty cells are left out."""
+    source = iter(records)
+    header = next(source, None)
+    if header is None:
+        return
+    names = [name.strip().lstrip("\ufeff").casefold() for name in header.fields]
+    for record in source:
+        if record.problem:
+            yield JsonRecord(record.line, {}, record.problem, record.text)
+        else:
+            yield JsonRecord(record.line, {name: cell for name, cell in zip(names, record.fields, strict=True) if cell})
+
+
+def renaming(
+    context: ReadContext, fields: Collection[str], other_names: Mapping[str, str]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what takes a record's fields by the system's own names, by those of the mapping, or by other usual ones.
+
+    It leaves out what is nested: a field here holds a text, a number, or yes or no.
+
+    Raises:
+        ConfigurationError: when the mapping is for a field that the system has not.
+    """
+    for name in context.mapping:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; expected some of {', '.join(fields)}"
+            raise ConfigurationError(f"{context.file}: the mapping is for {name!r}, which is no field{hint}")
+    places = []
+    for name in fields:
+        given = context.mapping.get(name)
+        usual = (name, other_names.get(name, name))
+        places.append((name, (given, given.casefold()) if given else usual))
+
+    def rename(value: Mapping[str, Any]) -> dict[str, Any]:
+        found = {}
+        for name, columns in places:
+            for column in columns:
+                held = value.get(column)
+                if isinstance(held, (str, int, float)):
+                    found[name] = held
+                    break
+        return found
+
+    return rename
+
+
+def _add(record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext) -> None:
+    if record.problem is not None:
+        # Nobody can tell which of its words are what somebody said.
+        shown = context.identifiers.outline(record.text[: 2 * TEXT_LENGTH])
+        gatherer.reject(record.position, record.problem, shown)
+        return
+    try:
+        values = translate(record.value)
+        model = RECORD_MODELS[values["kind"]].model_validate(values)
+    except InvalidRecord as error:
+        gatherer.reject(record.position, str(error), gatherer.shown_values(record.value))
+    except ValidationError as error:
+        gatherer.reject(record.position, explain(error), gatherer.shown_values(record.value), kind=values["kind"])
+    else:
+        gatherer.add([model], [record.position])
