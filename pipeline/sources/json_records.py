@@ -21,6 +21,8 @@ from pipeline.sources.reading import Block, LongLine, blocks, open_bytes
 BLOCK_BYTES: Final = 4 << 20
 # No system nests its records deeper; what does is meant to cost memory.
 DEEPEST: Final = 100
+# Besides its own error ijson lets through what Python says of bytes that are no UTF-8 and of endless numbers.
+_BROKEN: Final = (ijson.JSONError, ValueError, OverflowError)
 _OPENS: Final = ("start_map", "start_array")
 _CLOSES: Final = ("end_map", "end_array")
 
@@ -115,7 +117,7 @@ def _list_in(text: bytes, names: Collection[str]) -> str | None:
             depth += (event in _OPENS) - (event in _CLOSES)
             if depth in (0, DEEPEST):
                 return None
-    except ijson.JSONError:
+    except _BROKEN:
         pass
     return None
 
@@ -145,7 +147,7 @@ def _values(stream: BinaryIO, place: str) -> Iterator[Any]:
             depth += opens
             if depth > DEEPEST:
                 raise InvalidRecord(f"nested more than {DEEPEST} levels deep")
-    except ijson.JSONError:
+    except _BROKEN:
         raise InvalidRecord("no valid JSON") from None
 
 

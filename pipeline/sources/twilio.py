@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pipeline.errors import InvalidRecord
+from pipeline.identifiers import WITHHELD_WORDS
 from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.reading import csv_records, head, split_fields
@@ -276,7 +277,8 @@ def _side(text: object) -> _Side:
     ours = _OURS.match(written)
     if ours is None:
         return _Side(number=_number(written))
-    return _Side(number=_number(ours[1])) if _LONG_NUMBER.match(ours[1]) else _Side(name=ours[1])
+    is_ours = not _LONG_NUMBER.match(ours[1]) and ours[1].casefold() not in WITHHELD_WORDS
+    return _Side(name=ours[1]) if is_ours else _Side(number=_number(ours[1]))
 
 
 def _address(text: str) -> str:

@@ -79,6 +79,18 @@ def test_a_broken_document_ends_the_file_with_its_place_and_the_remedy(tmp_path:
         next(reader)
 
 
+@pytest.mark.parametrize("broken", [b'"\xc0\x80"', b'"\xff"', b"1" * 5_000, b"1e999", b"NaN", b'"\\ud800"x'])
+def test_values_that_nobody_can_read_end_a_document(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "export.json"
+    path.write_bytes(b'[{"a": 1}, {"b": ' + broken)
+    form = form_of(path.read_bytes(), LISTS)
+    assert form is not None
+
+    assert first_record(path.read_bytes(), form) in ({"a": 1}, None)
+    with pytest.raises(InvalidRecord, match="no valid JSON"):
+        list(json_records(path, form))
+
+
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, '[{"a": ' + "[" * (DEEPEST + 1)])
 def test_what_is_nested_to_cost_memory_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidRecord, match="nested more than"):

@@ -115,6 +115,13 @@ def test_a_call_that_nobody_took_is_no_interaction_though_the_program_answered(t
     assert len(told(tmp_path, call("CA1"))) == 1  # nothing says that it was a program
 
 
+@pytest.mark.parametrize("caller", ["anonymous", "sip:anonymous@anonymous.invalid"])
+def test_a_withheld_caller_is_nobody_of_ours(tmp_path: Path, caller: str) -> None:
+    (found,) = told(tmp_path, call("CA1", **party({"from_": caller, "to": "client:alice"})))
+
+    assert (found["token"], found["direction"], found["representative_id"]) == (None, "inbound", "alice")
+
+
 def test_a_call_from_a_browser_goes_out(tmp_path: Path) -> None:
     first = call("CA1", **party({"from_": "client:alice", "to": ""}))
     dialled = call("CA2", "CA1", **party({"from_": COMPANY, "to": OTHER}))
@@ -317,7 +324,7 @@ def test_what_stands_before_the_break_of_a_document_is_kept(tmp_path: Path) -> N
     assert [row["event_id"] for row in observed(found)] == ["CA1"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_files_raise_nothing_but_invalid_record(tmp_path: Path, data: st.DataObject) -> None:
     whole = written(tmp_path, [call("CA1"), call("CA2", "CA1", to="client:alice")]).read_bytes()
