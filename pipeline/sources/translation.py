@@ -104,6 +104,24 @@ def renaming(
     return rename
 
 
+def require_columns(
+    context: ReadContext, columns: Collection[str], fields: Collection[str], other_names: Mapping[str, str]
+) -> None:
+    """Make sure that a table has a column for each of these fields, given its columns in lower case.
+
+    Raises:
+        ConfigurationError: when it has not.
+    """
+    for name in fields:
+        given = context.mapping.get(name)
+        names = [given] if given else list(dict.fromkeys((name, other_names.get(name, name))))
+        if not any(column.casefold() in columns for column in names):
+            raise ConfigurationError(
+                f"{context.file}: no column {' or '.join(map(repr, names))}; if another one says it, "
+                f'give mapping = {{ {name} = "Column" }}; if the file is of another system, leave out format'
+            )
+
+
 def _add(record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext) -> None:
     if record.problem is not None:
         # Nobody can tell which of its words are what somebody said.

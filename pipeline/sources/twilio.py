@@ -21,7 +21,7 @@ from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.reading import csv_records, head, split_fields
 from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
-from pipeline.sources.translation import renaming, table_records, translated
+from pipeline.sources.translation import renaming, require_columns, table_records, translated
 
 _LISTS: Final = ("calls", "messages")
 _API: Final = b"/2010-04-01/Accounts/"
@@ -34,6 +34,7 @@ _FIELDS: Final = (
     "sid", "parent_call_sid", "from", "to", "direction", "status", "answered_by", "start_time", "end_time", "duration",
     "date_created", "date_sent",
 )  # fmt: skip
+_NEEDED: Final = ("sid", "direction", "from", "to", "status")
 # What warehouses call the same.
 _OTHER_NAMES: Final = {"sid": "id", "parent_call_sid": "parent_call_id", "date_created": "created_at"}
 
@@ -113,7 +114,7 @@ class Twilio:
         """Yield batches of observations, one of each leg or message.
 
         Raises:
-            ConfigurationError: when the mapping names a field that there is none.
+            ConfigurationError: when the mapping names a field that there is none, or a table lacks a column.
             InvalidRecord: when a document is broken; what came before it is yielded first.
         """
         size, start = path.stat().st_size, head(path)
@@ -123,6 +124,8 @@ class Twilio:
             yield Batch({}, 0, size, warnings=(note,))
             return
         rename = renaming(context, _FIELDS, _OTHER_NAMES)
+        if form is None:
+            require_columns(context, _columns(start), _NEEDED, _OTHER_NAMES)
 
         def values() -> Iterator[Mapping[str, Any]]:
             with suppress(InvalidRecord):  # told when the records themselves are read

@@ -280,6 +280,22 @@ def test_columns_with_other_names_are_mapped(tmp_path: Path) -> None:
         batches(path, {"form": "Caller"})
 
 
+def test_a_table_without_a_column_that_is_needed_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    row = {name: value for name, value in ROW.items() if name != "status"}
+    path = table(tmp_path / "calls.csv", [row])
+    words = tmp_path / "words.csv"
+    words.write_text("hello\n")
+
+    with pytest.raises(
+        ConfigurationError, match=r"calls\.csv: no column 'status'; .* mapping = \{ status = \"Column\" \}"
+    ):
+        batches(path)
+    with pytest.raises(ConfigurationError, match="no column 'State'"):
+        batches(path, {"status": "State"})
+    with pytest.raises(ConfigurationError, match="no column 'sid' or 'id'"):
+        batches(words)
+
+
 def test_a_table_of_own_numbers_gives_nothing_and_says_where_they_belong(tmp_path: Path) -> None:
     row = {"id": "PN1", "friendly_name": "Sales", "phone_number": COMPANY, "capabilities_voice": "true"}
     path = table(tmp_path / "numbers.csv", [row])
