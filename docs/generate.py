@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from typer import Typer
@@ -190,18 +190,42 @@ def _kind(field: Schema, definitions: Schema) -> str:
 # Sources
 
 
-def source_page() -> str:
+def source_pages() -> dict[str, str]:
+    """Return the matrix of formats, and one page a source, by file name."""
+    rows = [
+        (f"[{source.name}](sources/{source.name}.md)", each.name, each.read, each.ignored, each.verified)
+        for source in _documented()
+        for each in source.formats
+    ]
     parts = [
         NOTE,
         "# Sources",
-        "Formats that bypassflow reads, and how each is recognised.\n"
+        "Formats that bypassflow reads.\n"
         "Recognition looks at content; names of files do not matter.\n"
         "Every file may be compressed with gzip or zstd.\n"
-        "`format` in a `[[source]]` table names a parser when recognition is not wanted.",
+        "`format` in a `[[source]]` table names a parser when recognition is not wanted.\n"
+        "The last column says what the parser was tried on: records of such a system, or its documentation alone.",
+        table(("source", "format", "read", "passed over", "verified on"), iter(rows)),
     ]
-    for source in registry.sources():
-        carries = ", ".join(code(kind) for kind in sorted(source.carries))
-        parts += [f"## {source.name}", f"{source.title}.", _prose(source.description), f"Carries: {carries}."]
+    return {"sources.md": _page(parts)} | {f"sources/{each.name}.md": _source_page(each) for each in _documented()}
+
+
+def _documented() -> list[registry.DocumentedSource]:
+    return [cast(registry.DocumentedSource, source) for source in registry.sources()]
+
+
+def _source_page(source: registry.DocumentedSource) -> str:
+    carries = ", ".join(code(kind) for kind in sorted(source.carries))
+    rows = ((each.name, each.read, each.ignored, f"{each.verified}: {each.verified_on}") for each in source.formats)
+    parts = [
+        NOTE,
+        f"# {source.title}",
+        _prose(source.description),
+        f"Format {code(source.name)}; carries {carries}.",
+        table(("format", "read", "passed over", "verified on"), rows),
+    ]
+    if source.lies:
+        parts += ["## What it says that is not so", "\n".join(f"- {lie}" for lie in source.lies)]
     return _page(parts)
 
 
@@ -215,9 +239,8 @@ def pages() -> dict[str, str]:
         "commands.md": command_page(),
         "configuration.md": configuration_page(),
         "schemas.md": schema_page(),
-        "sources.md": source_page(),
         "store.md": store.page(),
-    }
+    } | source_pages()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -229,6 +252,7 @@ def main(arguments: Sequence[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in arguments:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if "--check" in arguments and stale:
         print(f"stale: {', '.join(stale)}; run: make docs", file=sys.stderr)

@@ -17,7 +17,7 @@ from pipeline.sources.asterisk_layout import Layout, by_mapping, first_lines
 from pipeline.sources.asterisk_table import Columns, Form, read_table
 from pipeline.sources.local_time import offset_at
 from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 
 _CLOCK_ROWS: Final = 5_000
 _CLOCK_STEP: Final = 900
@@ -34,6 +34,36 @@ class AsteriskCdr:
         "counted from 1. Times are local to `timezone`. May be packed with gzip or zstd."
     )
     carries = frozenset({"observation"})
+    formats = (
+        Format(
+            "Master.csv, 16 to 21 columns",
+            "all but accountcode, amaflags and userfield",
+            "rows of local channels that another row tells",
+            "records",
+            "calls of an Asterisk 16 driven by a load generator",
+        ),
+        Format(
+            "cdr table of FreePBX, as CSV with a header",
+            "the same columns by name",
+            "did, recordingfile, names of callers",
+            "documentation",
+            "its list of columns in an open-source reader",
+        ),
+        Format(
+            "Grandstream UCM export",
+            "session, action type, direction and who answered",
+            "premier caller",
+            "documentation",
+            "its header, as exported",
+        ),
+    )
+    lies = (
+        "ANSWERED does not mean that a person answered: a call counts when a device of somebody did.",
+        "One call has up to seven rows; they are joined by linkedid, and by uniqueid only where there is none.",
+        "billsec of a queue call counts the waiting; the queue log or the channel event log beside it gives the talk.",
+        "NO ANSWER rows may carry an answer time; the disposition decides.",
+        "Times have no zone; the epoch in uniqueid shows it, and a warning says when another one is configured.",
+    )
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a text whose records have the shape of call detail records."""

@@ -22,7 +22,7 @@ from pipeline.sources.asterisk_layout import Layout, Names, by_header, by_mappin
 from pipeline.sources.asterisk_table import TEXT, WORDS, Columns, Form, read_table
 from pipeline.sources.local_time import column_to_utc, to_utc
 from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from schemas.facts import INSTANT
 
 FIELDS: Final[Mapping[str, pa.DataType]] = {
@@ -81,6 +81,23 @@ class AsteriskCel:
         "Times are local to `timezone`, or epochs. May be packed with gzip or zstd."
     )
     carries = frozenset({"observation"})
+    formats = (
+        Format(
+            "cel-custom/Master.csv, 20 columns",
+            "channels, bridges, transfers, the end of a call",
+            "application data, userdefined events",
+            "records",
+            "94 events of an Asterisk 16",
+        ),
+        Format(
+            "cel table, as CSV with a header",
+            "the same by name",
+            "",
+            "documentation",
+            "the columns of the sample configuration",
+        ),
+    )
+    lies = ("Debian makes no folder cel-custom: without it events are lost and nobody says so.",)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a text whose records have the shape of channel events."""

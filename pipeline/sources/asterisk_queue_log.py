@@ -17,7 +17,7 @@ from pipeline.sources.asterisk import interface_party, named_endpoint
 from pipeline.sources.asterisk_layout import first_lines
 from pipeline.sources.asterisk_table import dead_letter
 from pipeline.sources.reading import LongLine, blocks, numbered_lines
-from pipeline.sources.registry import Batch, DeadLetter, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, DeadLetter, Format, ReadContext, Recognition, Sample
 
 BLOCK_SIZE: Final = 4 << 20
 _REMEMBERED: Final = 100_000
@@ -51,6 +51,16 @@ class AsteriskQueueLog:
         "source name as the call detail records. Times are epochs, in UTC. May be packed with gzip or zstd."
     )
     carries = frozenset({"observation"})
+    formats = (
+        Format(
+            "queue_log",
+            "ENTERQUEUE, CONNECT, COMPLETECALLER, COMPLETEAGENT, ABANDON, transfers, timeouts",
+            "members that join, leave and pause",
+            "records",
+            "calls of an Asterisk 16 driven by a load generator",
+        ),
+    )
+    lies = ("It names the wrong member when a colleague picks the call up; the call detail records say who talked.",)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a text whose lines are those of a queue log."""

@@ -23,7 +23,7 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.canonical_records import RecordGatherer, explain
 from pipeline.sources.column_mapping import ColumnMapping, field_names, kinds_of
 from pipeline.sources.reading import Block, CsvRecord, LongLine, blocks, group_records, numbered_lines, split_fields
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.written_values import word_key
 from schemas.facts import SCHEMAS
 from schemas.record import RECORD_MODELS, CanonicalRecord
@@ -50,6 +50,16 @@ class CanonicalJsonl:
         f"{', '.join(RECORD_MODELS)}. Recognised by the first line. May be packed with gzip or zstd."
     )
     carries = _CARRIES
+    formats = (
+        Format(
+            "JSON Lines",
+            "every field of the schema",
+            "nothing: an unknown field is an error",
+            "records",
+            "simulated companies",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a file whose first line is a JSON object with a known `kind`."""
@@ -127,6 +137,16 @@ class CanonicalCsv:
         "Options: date_format, duration_unit, values, header, delimiter. May be packed with gzip or zstd."
     )
     carries = _CARRIES
+    formats = (
+        Format(
+            "CSV, with a mapping any table",
+            "every field of the schema",
+            "columns that no field is taken from",
+            "records",
+            "simulated companies",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a table whose columns are fields of one kind of record."""
@@ -213,6 +233,16 @@ class CanonicalParquet:
         "The position of a record is its number, from 1. May be packed with gzip or zstd."
     )
     carries = _CARRIES
+    formats = (
+        Format(
+            "Parquet, with a mapping any table",
+            "every field of the schema",
+            "columns that no field is taken from",
+            "records",
+            "simulated companies",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a Parquet file whose columns are fields of one kind of record."""

@@ -108,7 +108,7 @@ class RecordGatherer:
 
     def _begin(self) -> None:
         self._records: list[Record] = []
-        self._positions: list[int] = []
+        self._positions: list[int | str] = []
         self._dead_letters: list[DeadLetter] = []
         self._warnings: list[str] = []
 
@@ -117,19 +117,19 @@ class RecordGatherer:
         """Records gathered since the last batch, dead letters included."""
         return len(self._records) + len(self._dead_letters)
 
-    def add(self, records: Sequence[Record], positions: Sequence[int]) -> None:
+    def add(self, records: Sequence[Record], positions: Sequence[int | str]) -> None:
         """Add validated records."""
         self._records.extend(records)
         self._positions.extend(positions)
 
-    def reject(self, position: int, reason: str, shown: str, kind: str | None = None) -> None:
+    def reject(self, position: int | str, reason: str, shown: str, kind: str | None = None) -> None:
         """Add a dead letter. Without a kind it counts as a raw event: nobody can tell that it is none."""
         self._dead_letters.append(
             DeadLetter(
                 raw_id=self._context.raw_id(position),
                 source=self._context.source,
                 file=self._context.file,
-                position=position,
+                position=int(str(position).partition("#")[0]),
                 unit=self._unit,
                 reason=reason,
                 raw_text=shown[:TEXT_LENGTH],

@@ -20,7 +20,7 @@ from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.canonical_records import explain
 from pipeline.sources.column_mapping import ColumnMapping
 from pipeline.sources.reading import csv_records, head, split_fields
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.written_values import word_key
 from schemas.directory import COLUMNS, Representative
 
@@ -70,6 +70,16 @@ class DirectorySource:
         "the first that no longer does; both may be left out. Recognised by its header."
     )
     carries = frozenset({"directory_entry"})
+    formats = (
+        Format(
+            "CSV",
+            "all its columns",
+            "other columns",
+            "records",
+            "simulated companies",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a table with the columns of a directory."""

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.mail_facts import MailFacts, Unit
 from pipeline.sources.mbox_stream import HEADER_LIMIT, MessageHead, head_of, header_end, is_separator, split_mbox
 from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample, is_own_name
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample, is_own_name
 from pipeline.sources.unpacking import open_text
 
 BATCH_MESSAGES: Final = 20_000
@@ -55,6 +55,16 @@ class MboxSource:
         "May be compressed with gzip or zstd. The position of a message is its byte offset. Only headers are read."
     )
     carries = _CARRIES
+    formats = (
+        Format(
+            "mbox",
+            "headers of each message",
+            "bodies and attachments",
+            "records",
+            "messages of an open test collection, broken ones among them",
+        ),
+    )
+    lies = ("A Message-ID may be missing; sender, recipients, subject and second tell copies then.",)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a file that begins with an envelope line."""
@@ -136,6 +146,16 @@ class MaildirSource(_MessageFiles):
         "A directory with `cur` and `new` (`tmp` is never read), or a directory of such directories. "
         "Folders inside (`.Sent`, `Sent`) belong to the mailbox that holds them. Only headers are read."
     )
+    formats = (
+        Format(
+            "Maildir, Maildir++",
+            "headers of each message; the folder's owner",
+            "bodies, attachments, flags, tmp",
+            "documentation",
+            "the layout that Dovecot and Courier describe",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a Maildir, or on a directory whose directories are Maildirs."""
@@ -174,6 +194,16 @@ class EmlSource(_MessageFiles):
         "(`user/folder/1.`). The first directory below the path is the mailbox. Hidden files are passed over; a file "
         "in a directory that begins with an envelope line is read as an mbox. Only headers are read."
     )
+    formats = (
+        Format(
+            "one message a file (.eml, numbered files)",
+            "headers of each message",
+            "bodies and attachments",
+            "records",
+            "messages of an open test collection, broken ones among them",
+        ),
+    )
+    lies = ()
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a message file, or on a directory in which nearly all files looked at are messages."""

@@ -74,6 +74,20 @@ class Recognition:
 
 
 @dataclass(frozen=True)
+class Format:
+    """One form in which a system writes its files: what a parser takes from it, and what that was verified on.
+
+    `ignored` is what stands there and is passed over. `verified_on` names the records or the documentation.
+    """
+
+    name: str
+    read: str
+    ignored: str
+    verified: Literal["records", "documentation"]
+    verified_on: str
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """A record that cannot be used: where it stands, why, and its text with identifiers masked."""
 
@@ -146,6 +160,16 @@ class Source(Protocol):
             InvalidRecord: when the file as a whole cannot be read on (a truncated archive).
         """
         ...
+
+
+class DocumentedSource(Source, Protocol):
+    """A parser that says what it does with each format, as those that are built in do.
+
+    `lies` are sentences on where the system writes what is not so, and what the parser makes of it.
+    """
+
+    formats: Sequence[Format]
+    lies: Sequence[str]
 
 
 @dataclass(frozen=True)

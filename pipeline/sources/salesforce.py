@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.reading import CsvRecord
-from pipeline.sources.registry import Batch, DeadLetter, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, DeadLetter, Format, ReadContext, Recognition, Sample
 from pipeline.sources.salesforce_dialect import Row, column_key, find_columns, place_fields
 from pipeline.sources.salesforce_objects import FIELDS, KNOWN_FIELDS, OTHER, ToldObject, tell_object
 from pipeline.sources.salesforce_options import RecordOptions, task_kind
@@ -47,6 +47,40 @@ class Salesforce:
         "Mapping: field = column, or Object.field = column."
     )
     carries = frozenset({"contact", "account", "crm_user", "activity", "feed_progress"})
+    formats = (
+        Format(
+            "Data Loader and command-line exports",
+            "activities, emails, cases, contacts, leads, accounts, users",
+            "all other objects",
+            "documentation",
+            "the object reference, and the shape of published exports",
+        ),
+        Format(
+            "weekly Data Export",
+            "the same",
+            "the same",
+            "documentation",
+            "the object reference, and the shape of published exports",
+        ),
+        Format(
+            "warehouse tables with snake_case names",
+            "the same",
+            "the same",
+            "records",
+            "seeds of a published data model",
+        ),
+        Format(
+            "relational exports with Guid keys",
+            "the same",
+            "the same",
+            "documentation",
+            "the shape of published exports",
+        ),
+    )
+    lies = (
+        "ActivityDate of a task is the day on which it is due: it counts as a whole day, where nothing better stands.",
+        "Calls are often plain tasks without a call type: their subject tells them, by a pattern that can be set.",
+    )
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a table whose columns and ids are those of an object of Salesforce."""

@@ -7,7 +7,7 @@ wrong with a record becomes a dead letter with its place, and memory stays bound
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
@@ -21,8 +21,10 @@ from schemas.record import RECORD_MODELS
 
 BATCH_RECORDS: Final = 5_000
 
-# From a record to the fields of a canonical one; raises InvalidRecord, naming the field and never its value.
-Translate = Callable[[Mapping[str, Any]], dict[str, Any]]
+# From a record to the fields of a canonical one; raises InvalidRecord, naming the field and never its value. What tells
+# of several events (a conversation of many sessions) gives several, each a record of its own; what tells of none, none.
+Fields = dict[str, Any]
+Translate = Callable[[Mapping[str, Any]], Fields | Sequence[Fields]]
 
 
 def translated(
@@ -34,11 +36,15 @@ def translated(
 ) -> Iterator[Batch]:
     """Yield batches of facts: each record becomes one canonical record or one dead letter. `size`: bytes of the file.
 
+    Of several records that one gives, the second stands at "7#2" when the first stands at 7. One that gives none is
+    counted nowhere but in a warning at the end.
+
     Raises:
         InvalidRecord: as the records do; what came before is yielded first.
     """
     gatherer = RecordGatherer(context, unit)
     failure: InvalidRecord | None = None
+    silent_count = 0
     source = iter(records)
     while failure is None:
         try:
@@ -47,9 +53,11 @@ def translated(
             failure, record = error, None
         if record is None:
             break
-        _add(record, translate, gatherer, context)
+        silent_count += not _add(record, translate, gatherer, context)
         if gatherer.record_count >= BATCH_RECORDS:
             yield gatherer.take()
+    if silent_count:
+        gatherer.warn(f"{context.file}: {silent_count:,} of its records tell of no conversation and were passed over")
     yield gatherer.take(size)
     yield from gatherer.finish()
     if failure is not None:
@@ -122,18 +130,25 @@ def require_columns(
             )
 
 
-def _add(record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext) -> None:
+def _add(record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext) -> bool:
+    """Add what a record tells, or why it cannot be used; return whether it tells anything."""
     if record.problem is not None:
         # Nobody can tell which of its words are what somebody said.
         shown = context.identifiers.outline(record.text[: 2 * TEXT_LENGTH])
         gatherer.reject(record.position, record.problem, shown)
-        return
+        return True
     try:
-        values = translate(record.value)
-        model = RECORD_MODELS[values["kind"]].model_validate(values)
+        told = translate(record.value)
     except InvalidRecord as error:
         gatherer.reject(record.position, str(error), gatherer.shown_values(record.value))
-    except ValidationError as error:
-        gatherer.reject(record.position, explain(error), gatherer.shown_values(record.value), kind=values["kind"])
-    else:
-        gatherer.add([model], [record.position])
+        return True
+    parts = (told,) if isinstance(told, dict) else told
+    for number, values in enumerate(parts, 1):
+        position = record.position if number == 1 else f"{record.position}#{number}"
+        try:
+            model = RECORD_MODELS[values["kind"]].model_validate(values)
+        except ValidationError as error:
+            gatherer.reject(position, explain(error), gatherer.shown_values(record.value), kind=values["kind"])
+        else:
+            gatherer.add([model], [position])
+    return bool(parts)

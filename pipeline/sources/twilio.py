@@ -20,7 +20,7 @@ from pipeline.identifiers import WITHHELD_WORDS
 from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.reading import csv_records, head, split_fields
-from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
+from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.translation import renaming, require_columns, table_records, translated
 
 _LISTS: Final = ("calls", "messages")
@@ -94,6 +94,41 @@ class Twilio:
         "Mapping: field = column. Times without a zone are UTC."
     )
     carries = frozenset({"observation"})
+    formats = (
+        Format(
+            "Call resource, JSON",
+            "parties, direction, status, times, who answered, parent call",
+            "prices, queue time, recordings",
+            "records",
+            "12 resources of the client library's tests",
+        ),
+        Format(
+            "Message resource, JSON",
+            "parties, network, direction, status, times",
+            "body, media, prices",
+            "records",
+            "17 resources of the client library's tests",
+        ),
+        Format(
+            "warehouse table of calls, CSV",
+            "as the resource",
+            "the same",
+            "records",
+            "seeds of a published data model",
+        ),
+        Format(
+            "warehouse table of messages, CSV",
+            "as the resource",
+            "the same",
+            "records",
+            "seeds of a published data model",
+        ),
+    )
+    lies = (
+        "A call that a program answered is completed too: its first leg counts as talk only when it dialled nobody.",
+        "A dialled leg shows whatever caller number the program chose; the first leg says who called.",
+        "Warehouses drop the plus sign of numbers.",
+    )
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a resource, a page of them, or a warehouse table."""

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine import Engine
-from pipeline.errors import ConfigurationError, InvalidRecord, UnknownFormat
-from pipeline.identifiers import Identifiers
+from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, ReadContext, Sample, recognise
+from pipeline.sources.registry import Batch, Sample, recognise
 from pipeline.sources.twilio import SOURCE
-from schemas.settings import EngineSettings
-from tests.records import person, shared, tables
+from tests import parsing
+from tests.parsing import letters, rows
+from tests.parsing import phone as token
+from tests.records import person, shared
 
-IDENTIFIERS = Identifiers(b"0123456789abcdef")
 CUSTOMER, OTHER, COMPANY, MOBILE = "+358401234567", "+358407654321", "+358942450000", "+358505550001"
 CALL = {
     "account_sid": "AC1", "status": "completed", "direction": "inbound", "from": CUSTOMER, "to": COMPANY,
@@ -48,14 +44,8 @@ def party(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name.rstrip("_"): value for name, value in fields.items()}
 
 
-def context(path: Path, mapping: Mapping[str, str] | None = None) -> ReadContext:
-    return ReadContext(
-        "twilio", path.name, ZoneInfo("Europe/Helsinki"), IDENTIFIERS, datetime(2024, 6, 1, tzinfo=UTC), mapping or {}
-    )
-
-
 def batches(path: Path, mapping: Mapping[str, str] | None = None) -> list[Batch]:
-    return list(SOURCE.read(path, context(path, mapping)))
+    return parsing.batches(SOURCE, path, mapping)
 
 
 def written(folder: Path, records: Sequence[Mapping[str, Any]], name: str = "calls.json") -> Path:
@@ -64,27 +54,11 @@ def written(folder: Path, records: Sequence[Mapping[str, Any]], name: str = "cal
     return path
 
 
-def observed(read: Sequence[Batch]) -> list[dict[str, Any]]:
-    return [row for batch in read for row in batch.facts.get("observation", pa.table({})).to_pylist()]
-
-
 def told(folder: Path, *records: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the interactions that come of records, in a company whose directory knows its representatives."""
-    facts: dict[str, list[pa.Table]] = {}
-    for batch in batches(written(folder, records)):
-        for kind, table in batch.facts.items():
-            facts.setdefault(kind, []).append(table)
-    mobile = IDENTIFIERS.phone(MOBILE).token
-    directory = tables([person("alice"), person("bo", mobile_token=mobile), shared("Sales", name="Sales")])
-    engine = Engine(EngineSettings(company_id="demo"))
-    engine.fold(directory)
-    changes = engine.fold({kind: pa.concat_tables(parts) for kind, parts in facts.items()})
-    found: list[dict[str, Any]] = changes.tables["interaction"].to_pylist()
-    return found
-
-
-def token(number: str) -> str | None:
-    return IDENTIFIERS.phone(number).token
+    mobile = token(MOBILE)
+    directory = (person("alice"), person("bo", mobile_token=mobile), shared("Sales", name="Sales"))
+    return parsing.interactions(batches(written(folder, records)), directory)
 
 
 def test_a_call_that_is_put_through_is_one_interaction_with_whoever_talked(tmp_path: Path) -> None:
@@ -165,7 +139,7 @@ def test_a_customer_who_is_rung_by_a_program_is_put_through_to_a_client(tmp_path
     ],
 )
 def test_what_became_of_a_leg(tmp_path: Path, fields: dict[str, Any], attempt: str) -> None:
-    (found,) = observed(batches(written(tmp_path, [call("CA1", **fields)])))
+    (found,) = rows(batches(written(tmp_path, [call("CA1", **fields)])))
 
     assert found["attempt"] == attempt
     assert found["started_at"] == datetime(2024, 3, 5, 9)
@@ -192,11 +166,11 @@ def test_a_record_that_cannot_be_used_is_a_dead_letter_without_its_parties(
 ) -> None:
     read = batches(written(tmp_path, [{**call("CA1"), **fields}, call("CA9")]))
 
-    (letter,) = [letter for batch in read for letter in batch.dead_letters]
+    (letter,) = letters(read)
     assert letter.reason.startswith(reason)
     assert (letter.position, letter.unit, letter.is_raw_event) == (1, "record", True)
     assert CUSTOMER[3:] not in letter.raw_text
-    assert len(observed(read)) == 1
+    assert len(rows(read)) == 1
     assert sum(batch.record_count for batch in read) == 2
 
 
@@ -214,7 +188,7 @@ def test_a_message_is_of_the_network_that_its_parties_name(
     path = tmp_path / "message.json"
     path.write_bytes(orjson.dumps({**MESSAGE, **party(fields)}))
 
-    (found,) = observed(batches(path))
+    (found,) = rows(batches(path))
 
     assert (found["channel"], found["direction"], found["from_token"]) == (channel, "inbound", token(sender))
     assert found["event_id"] == "SM1"
@@ -227,7 +201,7 @@ def test_a_programs_answer_is_automated_and_what_was_not_sent_is_a_dead_letter(t
 
     (batch,) = batches(path)
 
-    assert [row["automated"] for row in observed([batch])] == [True]
+    assert [row["automated"] for row in rows([batch])] == [True]
     assert [(letter.position, letter.unit) for letter in batch.dead_letters] == [(2, "line")]
     assert "secret" not in batch.dead_letters[0].raw_text
 
@@ -264,8 +238,8 @@ def test_a_warehouse_table_gives_what_the_api_does(tmp_path: Path, delimiter: st
     path = table(tmp_path / "calls.csv", [ROW | {"trunk_id": "", "queue_time": "0"}], delimiter)
     assert recognise(Sample(path, head(path))).source is SOURCE
 
-    (from_table,) = observed(batches(path))
-    (from_api,) = observed(batches(written(tmp_path, [call("CA1")])))
+    (from_table,) = rows(batches(path))
+    (from_api,) = rows(batches(written(tmp_path, [call("CA1")])))
 
     assert {**from_table, "raw_id": ""} == {**from_api, "raw_id": ""}
 
@@ -274,7 +248,7 @@ def test_columns_with_other_names_are_mapped(tmp_path: Path) -> None:
     row = {("Caller" if name == "from" else name): value for name, value in ROW.items()}
     path = table(tmp_path / "calls.csv", [row])
 
-    (found,) = observed(batches(path, {"from": "Caller"}))
+    (found,) = rows(batches(path, {"from": "Caller"}))
     assert found["from_token"] == token(CUSTOMER)
     with pytest.raises(ConfigurationError, match="the mapping is for 'form', which is no field; did you mean 'from'"):
         batches(path, {"form": "Caller"})
@@ -326,7 +300,7 @@ def test_an_empty_page_is_recognised_and_gives_nothing(tmp_path: Path) -> None:
     path = written(tmp_path, [])
 
     assert recognise(Sample(path, head(path))).source is SOURCE
-    assert observed(batches(path)) == []
+    assert rows(batches(path)) == []
 
 
 def test_what_stands_before_the_break_of_a_document_is_kept(tmp_path: Path) -> None:
@@ -335,30 +309,16 @@ def test_what_stands_before_the_break_of_a_document_is_kept(tmp_path: Path) -> N
     found: list[Batch] = []
 
     with pytest.raises(InvalidRecord, match="no valid JSON after record 1; export it again"):
-        found.extend(SOURCE.read(path, context(path)))
+        found.extend(SOURCE.read(path, parsing.context(path)))
 
-    assert [row["event_id"] for row in observed(found)] == ["CA1"]
+    assert [row["event_id"] for row in rows(found)] == ["CA1"]
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_files_raise_nothing_but_invalid_record(tmp_path: Path, data: st.DataObject) -> None:
     whole = written(tmp_path, [call("CA1"), call("CA2", "CA1", to="client:alice")]).read_bytes()
-    damaged = bytearray(whole)
-    for _ in range(data.draw(st.integers(1, 6))):
-        place = data.draw(st.integers(0, len(damaged) - 1))
-        kept = data.draw(st.sampled_from((place, min(len(damaged), place + 40))))
-        damaged[place:kept] = data.draw(
-            st.one_of(st.binary(max_size=4), st.sampled_from((b"null", b"[[{", b'"', b"1e9")))
-        )
-        damaged = damaged or bytearray(b"{")
     path = tmp_path / "damaged.json"
-    path.write_bytes(damaged)
-    read: list[Batch] = []
+    path.write_bytes(parsing.damaged(whole, data))
 
-    with suppress(InvalidRecord, UnknownFormat):
-        if recognise(Sample(path, head(path))).source is SOURCE:
-            read.extend(SOURCE.read(path, context(path)))
-
-    letters = sum(len(batch.dead_letters) for batch in read)
-    assert sum(batch.record_count for batch in read) == len(observed(read)) + letters
+    parsing.assert_survives(SOURCE, path)
