@@ -18,11 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console, RenderableType
@@ -299,9 +300,11 @@ def check(directory: Directory, config: Config = None) -> None:
     """Check configuration and files; write nothing.
 
     Recognises and counts every file, validates the directory of representatives, and shows the first problems with
-    their lines.
+    their lines. Then it sets the sources side by side: the time that each covers, when it was silent though usually it
+    is not, and who took part in its records without being in the directory.
     """
     from pipeline.configuration import engine_settings
+    from pipeline.coverage import Coverage
     from pipeline.sources import discovery
     from sinks.inspection import inspect
     from sinks.keyfile import KEY_BYTES, load_key
@@ -309,15 +312,26 @@ def check(directory: Directory, config: Config = None) -> None:
     company = _company([directory], config)
     key = load_key(company.key_path) if company.key_path.exists() else secrets.token_bytes(KEY_BYTES)
     identifiers = _identifiers(company, key)
-    engine_settings(company.configuration, identifiers)
+    coverage = Coverage(
+        engine_settings(company.configuration, identifiers), ZoneInfo(company.configuration.company.timezone)
+    )
     survey = discovery.survey([directory], company.configuration, company.base)
     with Reading(_messages(), sum(item.size_bytes for item in survey.inputs)) as reading:
-        findings = list(inspect(survey.inputs, identifiers, _now(), advance=reading.advance))
+        findings = list(inspect(survey.inputs, identifiers, _now(), advance=reading.advance, coverage=coverage))
+    findings.sort(key=lambda found: (found.item.source, found.item.file))
     _show(terminal.file_table(found.summary for found in findings))
+    if covered := coverage.sources():
+        _show(terminal.coverage_table(covered))
     problems = [problem for found in findings for problem in found.problems]
     warnings = [warning for found in findings for warning in found.warnings]
     refused = [f"{unknown.file}: {unknown.reason}" for unknown in survey.unknown]
-    for name, sentences in (("rejected records", problems), ("not recognised", refused), ("to look at", warnings)):
+    told = (
+        ("rejected records", problems),
+        ("not recognised", refused),
+        ("to look at", warnings),
+        ("sources side by side", coverage.sentences()),
+    )
+    for name, sentences in told:
         if sentences:
             _show(f"{name}:", terminal.problem_list(sentences))
     if refused or any(found.failure for found in findings):
@@ -440,7 +454,8 @@ def report(
 ) -> None:
     """Print the bypass share.
 
-    As a whole or by dimensions, with the counts that it is made of and its 95 % interval.
+    As a whole or by dimensions, with the counts that it is made of and its 95 % interval. A warning tells of sources
+    that were silent in the period though usually they are not.
     """
     from sinks import export
     from sinks.answers import answers
@@ -449,6 +464,8 @@ def report(
     with answers(db, url) as asked:
         found = asked.report(dimensions, since, until)
     rows, overall = found.rows, found.overall
+    for warning in found.warnings:
+        _say(f"warning: {warning}")
     if format is ReportShape.TABLE:
         _show(terminal.report_table(rows, dimensions, overall), terminal.headline(overall))
     elif format is ReportShape.JSON:
@@ -637,18 +654,42 @@ def evaluate(
 @command
 def sources(
     format: Shapes = Shape.TABLE,
+    tried: Annotated[
+        Path | None, typer.Option("--try", metavar="FILE", help="Show how each parser judges this file or directory.")
+    ] = None,
 ) -> None:
     """List the formats that are known.
 
-    And how each is recognised.
+    And how each is recognised. With --try: what each parser says of a file, and what the first of its records would
+    become, for those who write a parser or wonder why a file is read as what it is.
     """
     from pipeline.sources.registry import sources as known
 
+    if tried is not None:
+        _try_sources(tried, format)
+        return
     rows = [{"format": source.name, "title": source.title, "description": source.description} for source in known()]
     if format is Shape.JSON:
         _write_json(rows)
     else:
         _show(terminal.source_table(rows))
+
+
+def _try_sources(path: Path, format: Shape) -> None:
+    from pipeline.identifiers import Identifiers
+    from pipeline.sources.trial import try_path
+    from sinks.keyfile import KEY_BYTES
+
+    company = _company([path if path.is_dir() else path.parent], None)
+    # Tokens are for nobody to keep here.
+    identifiers = Identifiers(secrets.token_bytes(KEY_BYTES), company.configuration.company.region)
+    trial = try_path(path, identifiers, ZoneInfo(company.configuration.company.timezone), _now())
+    if format is Shape.JSON:
+        _write_json(asdict(trial))
+    else:
+        _show(terminal.judgement_table(trial.judgements), terminal.trial_summary(trial))
+    if trial.chosen is None:
+        raise _failure(f"no parser recognises {path}; it {trial.appearance}")
 
 
 @command

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipeline.coverage import SourceCoverage
+    from pipeline.sources.trial import Judgement, Trial
 
 Row = Mapping[str, Any]
 
@@ -306,6 +310,33 @@ def file_table(rows: Iterable[Row], title: str = "") -> Table:
     return result
 
 
+def coverage_table(covered: Iterable[SourceCoverage]) -> Table:
+    """Return what the sources cover, side by side: one line per source and channel."""
+    result = table(
+        Column("source", no_wrap=True),
+        Column("channel", no_wrap=True),
+        right("records"),
+        Column("from (local)", no_wrap=True),
+        Column("to (local)", no_wrap=True),
+        right("nobody of ours"),
+        right("no identifier"),
+        right("extensions not listed"),
+        title="Sources side by side",
+    )
+    for each in covered:
+        result.add_row(
+            each.source,
+            each.channel,
+            count(each.record_count),
+            instant(each.first_at)[:16],
+            instant(each.last_at)[:16],
+            percent(each.stranger_count / each.record_count),
+            percent(each.nameless_count / each.record_count),
+            count(len(each.unlisted)),
+        )
+    return result
+
+
 def _gathered(rows: Iterable[Row]) -> Iterable[Row]:
     """Yield one row for each folder with very many files of one format, and each other row as it is."""
     folders: dict[tuple[object, ...], list[Row]] = {}
@@ -333,6 +364,32 @@ def source_table(rows: Iterable[Row]) -> Table:
     for row in rows:
         result.add_row(str(row["format"]), str(row["title"]), str(row["description"]), end_section=True)
     return result
+
+
+def judgement_table(judgements: Iterable[Judgement]) -> Table:
+    """Return what each parser says of a file, the surest first."""
+    result = table(Column("format", style="cyan", no_wrap=True), right("confidence"), "evidence")
+    for each in judgements:
+        sure = NOTHING if each.confidence is None else f"{each.confidence:.2f}"
+        result.add_row(each.format, sure, each.evidence or "", style="" if each.confidence else "dim")
+    return result
+
+
+def trial_summary(trial: Trial) -> RenderableType:
+    """Return what the beginning of a file becomes: counts, the first facts, and what cannot be used."""
+    if trial.chosen is None:
+        return Text("")
+    counts = ", ".join(f"{count(number)} {title_of(kind)}" for kind, number in (trial.fact_counts or {}).items())
+    lines: list[RenderableType] = [
+        Text(
+            f"read as {trial.chosen}: of its first {count(trial.record_count)} records "
+            f"{counts or 'no facts'}; {count(trial.rejected_count)} cannot be used"
+        )
+    ]
+    for fact in trial.facts:
+        lines.append(Text("  " + ", ".join(f"{name} {value}" for name, value in fact.items()), "dim"))
+    problems = [*trial.reasons, *trial.warnings, *([trial.failure] if trial.failure else [])]
+    return Group(*lines, problem_list(problems)) if problems else Group(*lines)
 
 
 def topic_table(rows: Iterable[Row]) -> Table:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
-from sinks import explanations, measures
+from sinks import explanations, measures, silent
 from sinks.explanations import Explanation
 from sinks.store import Store
 
@@ -22,10 +22,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Report:
-    """The number by dimensions, and as a whole."""
+    """The number by dimensions, and as a whole. `warnings` say what makes it doubtful: sources that were silent."""
 
     rows: list[Row]
     overall: Row
+    warnings: Sequence[str] = ()
 
 
 class Answers(Protocol):
@@ -77,7 +78,8 @@ class StoreAnswers:
         """See `Answers`."""
         begin, end = self._span(since, until)
         (overall,) = measures.report(self.store, (), begin, end)
-        return Report(measures.report(self.store, by, begin, end), overall)
+        warnings = silent.warnings(self.store, ZoneInfo(measures.zone_of(self.store)), begin, end)
+        return Report(measures.report(self.store, by, begin, end), overall, warnings)
 
     def interactions(
         self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipeline.coverage import Coverage
 from pipeline.errors import InvalidRecord
 from pipeline.identifiers import Identifiers
 from pipeline.sources.discovery import Input
@@ -57,13 +58,16 @@ def inspect(
     read_at: datetime,
     most_letters: int = 5,
     advance: Callable[[int, int], None] = lambda byte_count, record_count: None,
+    coverage: Coverage | None = None,
 ) -> Iterator[Findings]:
-    """Yield what each input holds. `advance` hears how many bytes and records were read since it was last called.
+    """Yield what each input holds, those first that may hold the directory.
+
+    `advance` hears how many bytes and records were read since it was last called. `coverage` gathers what all cover.
 
     Raises:
         ConfigurationError: when a mapping does not fit its file.
     """
-    for number, item in enumerate(inputs, start=1):
+    for number, item in enumerate(sorted(inputs, key=_without_directory), start=1):
         tally = Tally(number, item.source, item.file, item.parser.name, item.size_bytes, item.parser.carries)
         letters: list[DeadLetter] = []
         warnings: dict[str, None] = {}
@@ -71,9 +75,15 @@ def inspect(
         try:
             for batch in feed(item, identifiers, read_at):
                 tally.count(batch)
+                if coverage is not None:
+                    coverage.add(batch.facts)
                 letters.extend(batch.dead_letters[: max(0, most_letters - len(letters))])
                 warnings |= dict.fromkeys(batch.warnings)
                 advance(batch.byte_count, batch.record_count)
         except InvalidRecord as error:
             failure = str(error)
         yield Findings(item, tally, tuple(letters), tuple(warnings), failure)
+
+
+def _without_directory(item: Input) -> bool:
+    return "directory_entry" not in item.parser.carries

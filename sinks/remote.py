@@ -46,7 +46,7 @@ class RemoteAnswers:
     def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
         """See `sinks.answers.Answers`."""
         found = orjson.loads(self._ask("report", {"by": by, "since": since, "until": until}))
-        return Report(found["rows"], found["overall"])
+        return Report(found["rows"], found["overall"], found["warnings"])
 
     def interactions(
         self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None

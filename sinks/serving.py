@@ -103,7 +103,7 @@ class Server:
         _allow(values, ("by", "since", "until"))
         by = [name for text in values.get("by", ()) for name in text.split(",") if name]
         found = self._ask(lambda answers: answers.report(by, _one(values, "since"), _one(values, "until")))
-        return _JSON, orjson.dumps({"rows": found.rows, "overall": found.overall})
+        return _JSON, orjson.dumps({"rows": found.rows, "overall": found.overall, "warnings": found.warnings})
 
     def _interactions(self, values: Values) -> Answer:
         _allow(values, ("since", "until", "limit", *FILTERS))

@@ -1,0 +1,73 @@
+"""Which sources were silent in the time that a report is about, read from a store."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pipeline.silence import HOUR, Hours, Stream, silences
+from sinks.store import Store
+
+MOST_TOLD: Final = 3
+_QUARTER: Final = timedelta(minutes=15)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# What is usual is learned from so much time around the period that is asked about.
+_AROUND: Final = timedelta(days=56)
+
+
+def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> list[str]:
+    """Return a sentence for each stretch of the period in which a source wrote nothing though usually it does.
+
+    `since` and `until` as of a report, UTC without zone. The longest come first; of many, the others are counted.
+    """
+    streams = _streams(store, zone, since, until)
+    if not streams:
+        return []
+    first = min(min(hours) for hours in streams.values())
+    last = max(max(hours) for hours in streams.values()) + HOUR
+    begin = first if since is None else max(first, _local(since, zone))
+    end = last if until is None else min(last, _local(until, zone))
+    found = [
+        silence
+        for silence in silences(streams, first, last)
+        if silence.since < end and silence.until > begin and not silence.is_holiday
+    ]
+    told = [f"{silence}: its interactions are missing from the number" for silence in found[:MOST_TOLD]]
+    if len(found) > MOST_TOLD:
+        told.append(f"sources were silent {len(found) - MOST_TOLD:,} times more in this period")
+    return told
+
+
+def _streams(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> dict[Stream, Hours]:
+    rows = store.rows(
+        "SELECT source, channel::VARCHAR AS channel, epoch_us(started_at) // 900000000 AS quarter, count(*) AS number "
+        "FROM observation_base WHERE started_at >= coalesce($since, '-infinity'::TIMESTAMP) "
+        "AND started_at < coalesce($until, 'infinity'::TIMESTAMP) GROUP BY ALL",
+        {
+            "since": None if since is None else _shifted(since, -_AROUND),
+            "until": None if until is None else _shifted(until, _AROUND),
+        },
+    )
+    streams: dict[Stream, Counter[datetime]] = defaultdict(Counter)
+    for row in rows:
+        local = (_EPOCH + row["quarter"] * _QUARTER).astimezone(zone).replace(tzinfo=None)
+        streams[row["source"], row["channel"]][local.replace(minute=0)] += row["number"]
+    return dict(streams)
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return an instant in local time; where the calendar ends, as it is."""
+    try:
+        return instant.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        return instant
+
+
+def _shifted(instant: datetime, length: timedelta) -> datetime | None:
+    """Return an instant moved by a length, or None where the calendar ends."""
+    try:
+        return instant + length
+    except OverflowError:
+        return None
