@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.setup-complete
 CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo broker test test-older simulate-faults soak check types bench bench-quix docs format lock build clean
+.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs format lock build clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ soak: $(STAMP)  ## kill the live pipeline's processes and broker while a company
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 MINUTES := 20
 SEED    := 1
+
+fuzz: $(STAMP)  ## damaged files before every parser (SECONDS=300 for each)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+SECONDS := 300
 
 check: $(STAMP)  ## format, lint, types, layers, locks, paths
 	$(BIN)/ruff format --check .

@@ -277,7 +277,7 @@ class CanonicalParquet:
                     rows.add(number, cells)
                 rows.flush()
                 yield gatherer.take(size * number // row_count)
-        except (pa.ArrowInvalid, OSError):
+        except (pa.ArrowException, OSError, ValueError, OverflowError):
             reason = f"{context.file}: the Parquet file is damaged after record {number}; export it again"
             raise InvalidRecord(reason) from None
         yield from gatherer.finish()
@@ -388,7 +388,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         with path.open("rb") as stream:
             start = stream.read(4)
             if start == _PARQUET:
-                return pq.ParquetFile(path)
+                return _parquet(path, path.name)
             stream.seek(0)
             reader: Any = (
                 gzip.GzipFile(fileobj=stream)
@@ -400,10 +400,18 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise InvalidRecord(f"{path.name}: the Parquet file is damaged or cut off; export it again") from None
     if len(data) > LARGEST_PACKED_PARQUET:
         raise InvalidRecord(f"{path.name}: a packed Parquet file of more than 1 GiB; unpack it first")
+    return _parquet(io.BytesIO(data), path.name)
+
+
+def _parquet(file: Path | io.BytesIO, name: str) -> pq.ParquetFile:
+    """Open a Parquet file that is not packed; errors as `_open_parquet`."""
     try:
-        return pq.ParquetFile(io.BytesIO(data))
-    except pa.ArrowInvalid:
-        raise InvalidRecord(f"{path.name}: the Parquet file is damaged or cut off; export it again") from None
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow calls a header that it cannot read an OSError too, one without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InvalidRecord(f"{name}: the Parquet file is damaged or cut off; export it again") from None
 
 
 SOURCES: Final = (CanonicalJsonl(), CanonicalCsv(), CanonicalParquet())
