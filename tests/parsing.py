@@ -62,13 +62,16 @@ def letters(read: Iterable[Batch]) -> list[DeadLetter]:
     return [letter for batch in read for letter in batch.dead_letters]
 
 
-def interactions(read: Iterable[Batch], directory: Iterable[Fact] = ()) -> list[dict[str, Any]]:
-    """Return the interactions that come of batches in a company with this directory."""
+def interactions(
+    read: Iterable[Batch], directory: Iterable[Fact] = (), domains: Iterable[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the interactions that come of batches in a company with this directory and these mail domains."""
     facts: dict[str, list[pa.Table]] = {}
     for batch in read:
         for kind, table in batch.facts.items():
             facts.setdefault(kind, []).append(table)
-    engine = Engine(EngineSettings(company_id="demo"))
+    own = frozenset(filter(None, (IDENTIFIERS.email(f"anybody@{domain}").domain for domain in domains)))
+    engine = Engine(EngineSettings(company_id="demo", own_domains=own))
     engine.fold(tables(directory))
     changes = engine.fold({kind: pa.concat_tables(parts) for kind, parts in facts.items()})
     found: list[dict[str, Any]] = changes.tables["interaction"].to_pylist()
