@@ -42,13 +42,14 @@ _BUILT_IN: Final = (
     "pipeline.sources.asterisk_cel",
     "pipeline.sources.asterisk_queue_log",
     "pipeline.sources.mailbox",
+    "pipeline.sources.graph_mail",
     "pipeline.sources.salesforce",
     "pipeline.sources.twilio",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
 )
 # Parsers whose files belong to one system though their names begin differently.
-_FAMILIES: Final = {"mbox": "mail", "maildir": "mail", "eml": "mail"}
+_FAMILIES: Final = {"mbox": "mail", "maildir": "mail", "eml": "mail", "graph_mail": "exchange"}
 
 
 @dataclass(frozen=True)
