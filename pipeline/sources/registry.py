@@ -43,6 +43,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.asterisk_queue_log",
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
+    "pipeline.sources.gmail",
     "pipeline.sources.salesforce",
     "pipeline.sources.twilio",
     "pipeline.sources.canonical",
