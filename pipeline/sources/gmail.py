@@ -17,7 +17,6 @@ from pipeline.sources.json_records import JsonForm, first_record, form_of, json_
 from pipeline.sources.mailbox_exports import (
     LONGEST_SUBJECT,
     Mailbox,
-    check_options,
     listed_fields,
     mailbox_of,
     plausible_instant,
@@ -35,6 +34,7 @@ from pipeline.sources.message_headers import (
 )
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
+from pipeline.sources.source_options import check_options
 from pipeline.sources.translation import Fields, translated
 
 _LISTS: Final = ("messages",)

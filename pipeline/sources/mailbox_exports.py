@@ -6,8 +6,7 @@ into the form that stands in a message, and read there.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -56,19 +55,6 @@ def mailbox_of(context: ReadContext) -> Mailbox:
         if addresses_of(name.encode()) == (name,):
             return Mailbox(name, name)
     return Mailbox(context.file, None)
-
-
-def check_options(context: ReadContext, known: Collection[str]) -> None:
-    """Make sure that the source has no options but these.
-
-    Raises:
-        ConfigurationError: when it has.
-    """
-    for option in context.options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise ConfigurationError(f"{context.file}: unknown option {option!r}{hint}")
 
 
 def listed_fields(headers: Iterable[Any]) -> dict[bytes, bytes]:

@@ -44,6 +44,8 @@ _BUILT_IN: Final = (
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
     "pipeline.sources.gmail",
+    "pipeline.sources.exchange_tracking",
+    "pipeline.sources.exchange_trace",
     "pipeline.sources.salesforce",
     "pipeline.sources.twilio",
     "pipeline.sources.canonical",

@@ -110,7 +110,9 @@ COLUMNS = ("channel", "started_at", "ended_at", "key", "other_keys", "event_id",
         {"Message-Id": None, "MESSAGE-ID": "<1@mail.customer.example>"},
         {"Message-Id": f"<{'x' * 2_000}@mail.customer.example>"},
         {"Message-Id": f"<{ALICE}.7@mail.customer.example>"},
-        {"From": "undisclosed", "Sender": CUSTOMER},
+        {"From": "undisclosed", "Sender": OTHER},
+        {"From": "undisclosed"},
+        {"Subject": "x" * 900},
         {"Auto-Submitted": "auto-replied (vacation)"},
         {"Return-Path": "<>", "Content-Type": "multipart/report; report-type=delivery-status"},
         {"List-ID": "<news.customer.example>", "PRECEDENCE": "list"},
@@ -248,8 +250,10 @@ def test_a_message_is_of_its_date_unless_that_cannot_be(
         ({"From": " ", "Return-Path": None}, {}, "payload.headers: no sender; ask for From"),
         ({"Date": None}, {"internalDate": None}, "internalDate: missing, and no Date"),
         ({"Date": "x"}, {"internalDate": "-62135596800000"}, "internalDate: missing, and no Date"),
+        ({"Date": "x"}, {"internalDate": "-" + "9" * 300}, "internalDate: missing, and no Date"),
         ({}, {"internalDate": "soon"}, "internalDate: expected milliseconds since 1970"),
         ({}, {"internalDate": [1]}, "internalDate: expected milliseconds since 1970"),
+        ({}, {"internalDate": "9" * 1_000}, "internalDate: expected milliseconds since 1970"),
         ({}, {"internalDate": "9" * 5_000}, "internalDate: expected milliseconds since 1970"),
         ({"Date": NEXT_DAY.strftime("%a, %d %b %Y %H:%M:%S +0000")}, {"internalDate": None}, "dated in the future"),
         ({}, {"internalDate": "9" * 300, "payload": {"headers": [{"name": "From", "value": "a@b.example"}]}}, "dated"),
@@ -277,13 +281,34 @@ def test_what_the_sender_calls_nobody_is_still_a_message(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_a_raw_message_may_be_cut_behind_its_header(tmp_path: Path, end: str) -> None:
+@pytest.mark.parametrize("cut", [4, 5, 6, 7])
+def test_a_raw_message_may_be_cut_behind_its_header(tmp_path: Path, end: str, cut: int) -> None:
     told = raw({}, end)
-    told["raw"] = told["raw"][: len(base64.urlsafe_b64encode(as_text({}, end))) - 5].rstrip("=")
+    told["raw"] = told["raw"].rstrip("=")[:-cut]
 
     (found,) = rows(batches(written(tmp_path, told)))
 
     assert found["event_id"] == "1@mail.customer.example"
+
+
+def test_of_a_raw_message_only_the_beginning_is_decoded(tmp_path: Path) -> None:
+    told = raw()
+    told["raw"] = told["raw"].rstrip("=")[:-4] + "A" * (2 * HEADER_LIMIT) + "*"
+
+    (found,) = rows(batches(written(tmp_path, told)))
+
+    assert found["event_id"] == "1@mail.customer.example"
+
+
+def test_what_is_no_raw_message_leaves_the_headers(tmp_path: Path) -> None:
+    assert len(rows(batches(written(tmp_path, message(raw=7), message({"Subject": "x" * 5_000}))))) == 2
+
+
+def test_copies_in_two_files_that_name_no_mailbox_are_two_records(tmp_path: Path) -> None:
+    (first,) = rows(batches(written(tmp_path, message(), name="a.json")))
+    (second,) = rows(batches(written(tmp_path, message(), name="b.json")))
+
+    assert first["record_digest"] != second["record_digest"]
 
 
 def test_an_option_that_means_nothing_stops_the_run(tmp_path: Path) -> None:
