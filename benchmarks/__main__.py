@@ -23,7 +23,7 @@ from statistics import median
 from benchmarks.measuring import BenchmarkFailed, run_python
 from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
 
-PARTS = ("calls", "mail", "fold", "hot", "rebuild", "live", "latency")
+PARTS = ("calls", "mail", "parsing", "fold", "hot", "rebuild", "live", "latency")
 
 LIVE_REFERENCES = {
     "quix": "a Quix Streams program, the simplest form of the job",
@@ -43,6 +43,7 @@ class Sizes:
     open_interactions: int
     folds: int
     hot: Sequence[int]
+    parsed_megabytes: float = 8.0
     live_events: int = 300_000
     # Calls a second, for so many seconds, beside so many events.
     latency: tuple[int, int, int] = (500, 60, 100_000)
@@ -50,7 +51,7 @@ class Sizes:
 
 USUAL = Sizes([(100_000, 5), (1_000_000, 3)], 100_000, 3, 200_000, 20, (2_500, 5_000, 10_000, 20_000))
 HUGE = Sizes([*USUAL.calls, (10_000_000, 1)], 100_000, 3, 200_000, 20, USUAL.hot)
-QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 1_000, (100, 2, 500))
+QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 0.02, 1_000, (100, 2, 500))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_machine()
             if "calls" in parts or "mail" in parts:
                 _print_replays(Path(scratch), sizes, parts)
+            if "parsing" in parts:
+                _print_parsing(sizes.parsed_megabytes)
             if "fold" in parts:
                 _print_folds(sizes.open_interactions, sizes.folds)
             if "hot" in parts:
@@ -117,6 +120,23 @@ def _print_replays(scratch: Path, sizes: Sizes, parts: Sequence[str]) -> None:
         )
     for measurement in done:
         print(f"{measurement.title}: {measurement.records_per_second(REPLAY):,.0f} emails a second.")
+
+
+def _print_parsing(megabytes: float) -> None:
+    rows = []
+    for name in run_python("-m", "benchmarks.parsing").output.split():
+        _say(f"parsing: {name}")
+        run = run_python("-m", "benchmarks.parsing", name, str(megabytes))
+        found = json.loads(run.output)
+        speed = found["records"] / found["seconds"] if found["seconds"] else 0.0
+        ratio = found["seconds"] / found["reference_seconds"] if found["reference_seconds"] else 0.0
+        size = f"{found['bytes'] / 1e6:.1f}"
+        peak = f"{run.usage.peak_bytes / (1 << 20):,.0f}"
+        rows.append(
+            [name, size, f"{found['records']:,}", f"{speed:,.0f}", ", ".join(found["readers"]), f"{ratio:.1f}", peak]
+        )
+    header = ("format", "MB", "records", "records/s", "reference", "processor time, reference = 1", "peak MiB")
+    _print_table(header, rows)
 
 
 def _print_folds(open_interactions: int, folds: int) -> None:
