@@ -33,11 +33,13 @@ def translated(
     context: ReadContext,
     unit: Literal["line", "record"],
     size: int,
+    kind: str | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of facts: each record becomes one canonical record or one dead letter. `size`: bytes of the file.
 
     Of several records that one gives, the second stands at "7#2" when the first stands at 7. One that gives none is
-    counted nowhere but in a warning at the end.
+    counted nowhere but in a warning at the end. `kind` says what a record is that cannot be read; without it, it counts
+    as a raw event.
 
     Raises:
         InvalidRecord: as the records do; what came before is yielded first.
@@ -53,7 +55,7 @@ def translated(
             failure, record = error, None
         if record is None:
             break
-        silent_count += not _add(record, translate, gatherer, context)
+        silent_count += not _add(record, translate, gatherer, context, kind)
         if gatherer.record_count >= BATCH_RECORDS:
             yield gatherer.take()
     if silent_count:
@@ -130,17 +132,19 @@ def require_columns(
             )
 
 
-def _add(record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext) -> bool:
+def _add(
+    record: JsonRecord, translate: Translate, gatherer: RecordGatherer, context: ReadContext, kind: str | None
+) -> bool:
     """Add what a record tells, or why it cannot be used; return whether it tells anything."""
     if record.problem is not None:
         # Nobody can tell which of its words are what somebody said.
         shown = context.identifiers.outline(record.text[: 2 * TEXT_LENGTH])
-        gatherer.reject(record.position, record.problem, shown)
+        gatherer.reject(record.position, record.problem, shown, kind)
         return True
     try:
         told = translate(record.value)
     except InvalidRecord as error:
-        gatherer.reject(record.position, str(error), gatherer.shown_values(record.value))
+        gatherer.reject(record.position, str(error), gatherer.shown_values(record.value), kind)
         return True
     parts = (told,) if isinstance(told, dict) else told
     for number, values in enumerate(parts, 1):

@@ -16,7 +16,7 @@ from tests.parsing import context, letters, rows
 SESSION = {"kind": "message", "channel": "chat", "started_at": "2024-03-05T09:00:00Z", "direction": "inbound"}
 
 
-def read(path: Path, told: Sequence[Any]) -> list[Batch]:
+def read(path: Path, told: Sequence[Any], kind: str | None = None) -> list[Batch]:
     """Return what comes of a file of which each record tells this."""
 
     def translate(value: Mapping[str, Any]) -> Any:
@@ -25,7 +25,7 @@ def read(path: Path, told: Sequence[Any]) -> list[Batch]:
         return value["told"]
 
     records = (JsonRecord(number, {"told": each}) for number, each in enumerate(told, 1))
-    return list(translated(records, translate, context(path), "record", 100))
+    return list(translated(records, translate, context(path), "record", 100, kind))
 
 
 def test_each_part_of_a_record_is_an_event_of_its_own(tmp_path: Path) -> None:
@@ -45,6 +45,13 @@ def test_what_tells_of_no_conversation_is_counted_in_a_warning_only(tmp_path: Pa
     assert [letter.reason for letter in letters(found)] == ["sid: missing"]
     warnings = [warning for batch in found for warning in batch.warnings]
     assert warnings == ["file: 2 of its records tell of no conversation and were passed over"]
+
+
+def test_what_cannot_be_read_is_a_raw_event_unless_the_file_holds_none(tmp_path: Path) -> None:
+    (unknown,) = letters(read(tmp_path / "file", ["id: missing"]))
+    (of_a_crm,) = letters(read(tmp_path / "file", ["id: missing"], "activity"))
+
+    assert (unknown.is_raw_event, of_a_crm.is_raw_event) == (True, False)
 
 
 def test_every_parser_here_says_what_it_reads_and_on_what_that_was_tried() -> None:
