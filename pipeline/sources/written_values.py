@@ -63,7 +63,8 @@ _POINTED: Final = re.compile(
 )
 _YEAR_FIRST: Final = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}")
 _SLASHED: Final = re.compile(r"\d{1,2}[/-]\d{1,2}[/-]\d{2,4}")
-_NO_SECONDS: Final = re.compile(r"(?<![:.\d])\d{1,2}[:.]\d{2}(?:\s*(?:Z|UTC|[+-]\d{2}:?\d{2}))?$")
+# Not the hours and minutes of an offset, before which there is a sign.
+_NO_SECONDS: Final = re.compile(r"(?<![:.\d+-])\d{1,2}[:.]\d{2}(?:\s*(?:Z|UTC|[+-]\d{2}:?\d{2}))?$")
 _COLONS: Final = re.compile(r"(?:(\d+):)?(\d{1,3}):([0-5]?\d(?:[.,]\d+)?)")
 _UNITS: Final = re.compile(
     r"(?:(\d+)\s*(?:h|hrs?|hours?|t)\s*)?(?:(\d+)\s*(?:m|mins?|minutes?)\s*)?(?:(\d+(?:[.,]\d+)?)\s*(?:s|secs?|seconds?)\s*)?",
@@ -149,7 +150,11 @@ def read_seconds(text: str, unit: str = "seconds") -> float:
 
 
 def has_no_seconds(text: str) -> bool:
-    """Return whether a time of day is given to the minute only."""
+    """Return whether a time of day is given to the minute only.
+
+    >>> [has_no_seconds(text) for text in ("2.5.2024 9:15", "2024-05-02T09:15+03:00", "2024-05-02T09:15:04+03:00")]
+    [True, True, False]
+    """
     return _NO_SECONDS.search(text.strip()) is not None
 
 

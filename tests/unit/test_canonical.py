@@ -432,9 +432,11 @@ def test_an_empty_answered_at_means_that_nobody_answered(tmp_path: Path) -> None
 def test_activities_keep_the_precision_with_which_their_time_is_written(tmp_path: Path) -> None:
     path = table(
         tmp_path / "activities.csv",
-        "activity_id,activity_kind,logged_at\n1,call,2024-05-02\n2,call,2.5.2024 9:15\n3,call,2024-05-02T09:15:00\n",
+        "activity_id,activity_kind,logged_at\n1,call,2024-05-02\n2,call,2.5.2024 9:15\n3,call,2024-05-02T09:15:00\n"
+        "4,call,2024-05-02T09:15:00+03:00\n5,call,2024-05-02T09:15+03:00\n",
     )
-    assert [row["precision"] for row in read(CSV, path).facts["activity"]] == ["day", "minute", "second"]
+    precisions = [row["precision"] for row in read(CSV, path).facts["activity"]]
+    assert precisions == ["day", "minute", "second", "second", "minute"]
 
 
 def test_a_table_without_a_header_line_is_an_error(tmp_path: Path) -> None:
