@@ -47,6 +47,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.exchange_tracking",
     "pipeline.sources.exchange_trace",
     "pipeline.sources.salesforce",
+    "pipeline.sources.hubspot",
     "pipeline.sources.twilio",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
