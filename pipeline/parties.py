@@ -20,6 +20,7 @@ MEMORY = 100_000
 _DIALLED = re.compile(r"^(?:sips?|tel|callto|whatsapp|sms|smsto):|^[+\d][\d\s().-]*@", re.IGNORECASE)
 _NAMED_EXTENSION = re.compile(r"^(?:ext(?:ension)?|alanumero|anknytning)[\s.:]*(\d{2,6})$", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"^\+|\d(?:[\s().-]{0,3}\d){6,}")
+_GUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _LONGEST_WORD = 64
 
 
@@ -56,6 +57,8 @@ def endpoint_of(text: str | None) -> str | None:
     if not text:
         return None
     text = text.strip()
+    if _GUID.match(text):
+        return text
     return text[:_LONGEST_WORD] if text and "@" not in text and not is_long_number(text) else None
 
 
@@ -170,6 +173,8 @@ class Parties:
 
     def _read_number(self, raw: str) -> Party:
         text = raw.strip()
+        if _GUID.match(text):  # its digits are no number, however many stand in a row
+            return Party(word=text)
         if "@" in text and not _DIALLED.match(text):
             address = self._identifiers.email(text)
             return Party(token=address.token, domain=address.domain) if address.token else NOBODY

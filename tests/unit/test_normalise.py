@@ -184,6 +184,18 @@ def test_a_long_number_is_never_kept_as_an_endpoint() -> None:
     assert observed(talk_seconds=9, queue="+358401234567")["via_endpoint"] is None
 
 
+def test_a_system_may_name_its_people_and_queues_by_guids_however_many_digits_stand_in_a_row() -> None:
+    guid = "8dd0819f-9903-4913-8512-220010388859"
+    row = observed(
+        kind="pbx_leg", call_id="1", talk_seconds=9, to_device=guid, queue=guid, customer=CUSTOMER, direction="inbound"
+    )
+    assert (row["to_endpoint"], row["via_endpoint"], row["from_token"]) == (guid, guid, TOKEN)
+    row = observed(talk_seconds=9, representative=guid, customer=CUSTOMER, direction="inbound")
+    assert (row["to_endpoint"], row["to_token"]) == (guid, None)
+    row = observed(talk_seconds=9, direction="inbound", to="201", **{"from": guid})
+    assert (row["from_endpoint"], row["from_token"]) == (None, None)
+
+
 def test_an_emergency_number_is_marked() -> None:
     assert observed(**{"from": "201"}, to="112", talk_seconds=9, direction="outbound")["emergency"] is True
 
