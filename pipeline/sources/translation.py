@@ -67,11 +67,17 @@ def translated(
 
 
 def table_records(records: Iterable[CsvRecord]) -> Iterator[JsonRecord]:
-    """Yield the rows of a delimited text by the names of its header, in lower case; empty cells are left out."""
+    """Yield the rows of a delimited text by the names of its header, in lower case; empty cells are left out.
+
+    Raises:
+        InvalidRecord: when the header cannot be read.
+    """
     source = iter(records)
     header = next(source, None)
     if header is None:
         return
+    if header.problem is not None:
+        raise InvalidRecord(f"the header, in line {header.line}: {header.problem}; export the table again")
     names = [name.strip().lstrip("\ufeff").casefold() for name in header.fields]
     for record in source:
         if record.problem:

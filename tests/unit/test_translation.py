@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.errors import InvalidRecord
 from pipeline.sources import registry
 from pipeline.sources.json_records import JsonRecord
+from pipeline.sources.reading import csv_records
 from pipeline.sources.registry import Batch, DocumentedSource
-from pipeline.sources.translation import translated
+from pipeline.sources.translation import table_records, translated
 from tests.parsing import context, letters, rows
 
 SESSION = {"kind": "message", "channel": "chat", "started_at": "2024-03-05T09:00:00Z", "direction": "inbound"}
@@ -52,6 +55,14 @@ def test_what_cannot_be_read_is_a_raw_event_unless_the_file_holds_none(tmp_path:
     (of_a_crm,) = letters(read(tmp_path / "file", ["id: missing"], "activity"))
 
     assert (unknown.is_raw_event, of_a_crm.is_raw_event) == (True, False)
+def test_a_table_whose_header_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('name,"time\nMaija,1\n')
+
+    with pytest.raises(
+        InvalidRecord, match=r"the header, in line 1: a quotation mark opens .*; export the table again"
+    ):
+        list(table_records(csv_records(path)))
 
 
 def test_every_parser_here_says_what_it_reads_and_on_what_that_was_tried() -> None:
