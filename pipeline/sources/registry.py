@@ -49,6 +49,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
     "pipeline.sources.twilio",
+    "pipeline.sources.zendesk",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
 )
