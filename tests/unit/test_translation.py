@@ -55,6 +55,8 @@ def test_what_cannot_be_read_is_a_raw_event_unless_the_file_holds_none(tmp_path:
     (of_a_crm,) = letters(read(tmp_path / "file", ["id: missing"], "activity"))
 
     assert (unknown.is_raw_event, of_a_crm.is_raw_event) == (True, False)
+
+
 def test_a_table_whose_header_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text('name,"time\nMaija,1\n')
