@@ -43,7 +43,7 @@ def columns_of(start: bytes, usual: Usual) -> Set[str]:
 
 
 def table_rows(path: Path, usual: Usual) -> Iterator[JsonRecord]:
-    """Yield the rows by the names of the header that stands last before them; empty cells are left out.
+    """Yield the rows by the names of the header that stands last before them.
 
     Each cell stands under its column's name in lower case and under the usual one. Several files in one keep their
     headers.
@@ -73,11 +73,10 @@ def table_rows(path: Path, usual: Usual) -> Iterator[JsonRecord]:
 
     delimiter = sniff_delimiter(_first_header(head(path)))
     for record in group_records(rows(), accepts, describe, delimiter):
-        if record.problem or not accepts(len(record.fields)):
-            problem = record.problem or describe(len(record.fields))
-            yield JsonRecord(record.line, {}, problem, record.text)
+        if record.problem:
+            yield JsonRecord(record.line, {}, record.problem, record.text)
         else:
-            cells = {name: cell for name, cell in zip(columns, record.fields, strict=True) if cell}
+            cells = dict(zip(columns, record.fields, strict=True))
             yield JsonRecord(record.line, {**cells, **{usual(name): cell for name, cell in cells.items()}})
 
 

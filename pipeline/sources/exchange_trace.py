@@ -161,7 +161,7 @@ def _reached(value: Mapping[str, Any]) -> list[str]:
     """
     listed = str(value.get("recipient_status", "")).strip()
     if listed:
-        parts = [part.partition("##") for part in listed.split(";") if part.strip()]
+        parts = [part.partition("##") for part in listed.split(";")]
         return [address.strip() for address, _, course in parts if address.strip() and _arrived(course)]
     recipient, status = (str(value.get(name, "")).strip() for name in ("recipient_address", "status"))
     if not recipient or not status:

@@ -46,6 +46,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.gmail",
     "pipeline.sources.exchange_tracking",
     "pipeline.sources.exchange_trace",
+    "pipeline.sources.postfix",
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
     "pipeline.sources.twilio",

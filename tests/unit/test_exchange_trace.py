@@ -124,7 +124,10 @@ def test_of_several_recipients_those_count_whom_it_reached(tmp_path: Path) -> No
         {**CMDLET, "Status": status}
         for status in ("Expanded", "Failed", "Pending", "Quarantined", "FilteredAsSpam", "GettingStatus", "None")
     ]
-    + [{**SUMMARY, "recipient_status": f"{ALICE}##Receive, Fail"}, {**SUMMARY, "recipient_status": ALICE}],
+    + [
+        {**SUMMARY, "recipient_status": course}
+        for course in (f"{ALICE}##Receive, Fail", ALICE, "##Receive, Deliver", " ; ")
+    ],
 )
 def test_a_message_that_reached_nobody_is_passed_over(tmp_path: Path, row: dict[str, str]) -> None:
     read = batches(table(tmp_path, row))
@@ -175,6 +178,8 @@ TOMORROW = parsing.READ_AT + timedelta(days=1, seconds=1)
         ({"receivedDateTime": "yesterday"}, "received: expected a date and time such as"),
         ({"receivedDateTime": None}, "received: missing"),
         ({"receivedDateTime": ["2024"]}, "received: missing"),
+        ({"receivedDateTime": 7}, "received: missing, or no text"),
+        ({"receivedDateTime": " "}, "received: missing, or no text"),
         ({"receivedDateTime": "2024-03-05"}, "received: a date without a time of day"),
         ({"receivedDateTime": TOMORROW.isoformat()}, "dated in the future"),
         ({"senderAddress": "Maija"}, "sender_address: expected an address, or <>"),
@@ -196,6 +201,14 @@ def test_a_row_that_cannot_be_used_is_a_dead_letter_that_tells_nobody(
         assert private not in letter.raw_text + letter.reason
     assert [each["event_id"] for each in rows(read)] == ["2@x.example"]
     assert sum(batch.record_count for batch in read) == 2
+
+
+def test_the_subject_tells_copies_without_its_reply_prefixes(tmp_path: Path) -> None:
+    subjects = ("Tarjous", "VS: Tarjous", "Kutsu")
+
+    found = rows(batches(listed(tmp_path, *({**RESOURCE, "subject": subject} for subject in subjects))))
+
+    assert found[0]["other_keys"] == found[1]["other_keys"] != found[2]["other_keys"]
 
 
 def test_a_long_subject_costs_no_message(tmp_path: Path) -> None:

@@ -197,6 +197,7 @@ def test_what_tells_of_no_delivery_is_passed_over(tmp_path: Path, event: str, so
         ({"return_path": "<>"}, CUSTOMER, True),
         ({"sender_address": "<>", "return_path": "<>"}, None, True),
         ({"sender_address": "", "return_path": "<>"}, None, True),
+        ({"sender_address": "<>", "return_path": ""}, None, True),
         ({"sender_address": ""}, CUSTOMER, False),
         ({"sender_address": SYSTEM, "return_path": SYSTEM}, SYSTEM, True),
         ({"sender_address": "Maija <Maija@Customer.example>", "return_path": ""}, CUSTOMER, False),
@@ -215,6 +216,7 @@ def test_probes_by_which_exchange_watches_itself_are_passed_over(tmp_path: Path)
         row(sender_address="inboundproxy@contoso.com", recipient_address=PROBE),
         row(sender_address=PROBE.lower(), recipient_address=PROBE),
         row(sender_address="inboundproxy@contoso.com"),
+        row(sender_address="watch@elsewhere.example", recipient_address=f"{PROBE};{PROBE}"),
         row(recipient_address=f"{PROBE};{ALICE}", message_id="<kept@x.example>"),
         row(sender_address="healthmailbox@customer.example", message_id="<kept@y.example>"),
     ]
@@ -313,13 +315,21 @@ def test_a_row_of_another_width_and_a_stray_mark_cost_only_themselves(tmp_path: 
     assert [each["event_id"] for each in rows(read)] == ["1@mail.customer.example", "2@x.example"]
 
 
+def test_the_subject_tells_copies_without_its_reply_prefixes(tmp_path: Path) -> None:
+    subjects = ("Tarjous", "VS: Tarjous", "Kutsu")
+
+    found = rows(batches(written(tmp_path, *(row(message_subject=subject) for subject in subjects))))
+
+    assert found[0]["other_keys"] == found[1]["other_keys"] != found[2]["other_keys"]
+
+
 def test_a_long_subject_costs_no_message(tmp_path: Path) -> None:
     assert len(rows(batches(written(tmp_path, row(message_subject="x" * 5_000))))) == 1
 
 
 def test_columns_with_other_names_are_mapped_and_lacking_ones_refused(tmp_path: Path) -> None:
     renamed = [("Who_Wrote" if name == "sender-address" else name) for name in FIELDS]
-    path = written(tmp_path, {**row(), "Who_Wrote": CUSTOMER}, fields=renamed)
+    path = written(tmp_path, {**row(return_path=""), "Who_Wrote": CUSTOMER}, fields=renamed)
 
     (found,) = rows(batches(path, {"sender-address": "Who_Wrote"}))
     assert found["from_token"] == address(CUSTOMER)
