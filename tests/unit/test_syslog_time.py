@@ -83,6 +83,7 @@ def test_lines_that_come_late_do_not_turn_the_year() -> None:
 def test_rotated_logs_put_together_the_wrong_way_round_keep_their_year() -> None:
     assert years("May  1 00:00:00", "May 30 00:00:00", "Apr  1 00:00:00", "Apr 30 00:00:00") == [2026] * 4
     assert years("Jan  2 00:00:00", "Nov  1 00:00:00", "Dec 31 00:00:00") == [2026, 2025, 2025]
+    assert years("Jun 20 00:00:00", "May  1 00:00:00") == [2025, 2025]  # June is still to come
 
 
 def test_a_line_that_names_its_year_tells_that_of_the_others() -> None:
