@@ -140,6 +140,11 @@ def _warnings(told: ToldObject, reader: RecordReader, context: ReadContext) -> I
         )
     elif told.name == OTHER:
         yield f"{context.file}: {told.evidence}; it says nothing of interactions and gives nothing"
+    if reader.void_count:
+        yield (
+            f"{context.file}: {reader.void_count:,} of its records were not sent or reached nobody: they are no traces "
+            "and were passed over"
+        )
     if reader.untied_count and not reader.has_ties:
         yield (
             f"{context.file}: nothing says whom its {reader.activity_count:,} activities are tied to, so hardly any "

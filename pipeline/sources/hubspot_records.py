@@ -75,8 +75,8 @@ class RecordReader:
 
     `object_name` is what the file holds; with `is_mixed` each record may be another object. `told_beside` are the
     objects of the files beside it. Afterwards `untied_count` of the `activity_count` activities were tied to nobody,
-    and `cut_count` times a record had more associations than the export holds. `has_ties` is whether anything said whom
-    an activity is tied to.
+    `void_count` more came to nothing, and `cut_count` times a record had more associations than the export holds.
+    `has_ties` is whether anything said whom an activity is tied to.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class RecordReader:
         self._phones = (*_PHONES, *map(plain_name, named_fields("phone_fields", context)))
         self._emails = ("email", *map(plain_name, named_fields("email_fields", context)))
         self._segments = tuple(map(plain_name, named_fields("segment_field", context))) or ("industry",)
-        self.activity_count = self.untied_count = self.cut_count = 0
+        self.activity_count = self.untied_count = self.void_count = self.cut_count = 0
         self.has_ties = ACTIVITIES_CUSTOMERS in told_beside
         self._tellers: Mapping[str, Callable[[Fields, Mapping[str, Any]], Fields | Sequence[Fields]]] = {
             **dict.fromkeys(ACTIVITIES, self._activity), ENGAGEMENT: self._activity, "contact": self._contact,
@@ -187,12 +187,10 @@ class RecordReader:
     def _activity(self, values: Fields, whole: Mapping[str, Any]) -> Sequence[Fields]:
         self._complete(values)
         kind = self._kind(values)
-        if kind is None or _is_no_conversation(values):
+        if kind is None:
             return ()
         record_id = str(id_of(values["id"]))
         owners: tuple[str, ...] = (f"{kind.object_name}:{record_id}", f"{ENGAGEMENT}:{record_id}")
-        contacts, companies, tickets = (self._tied(owners, whole, name) for name in CUSTOMERS)
-        self.activity_count += 1
         activity = {
             "kind": "activity",
             "activity_id": f"{kind.object_name}:{record_id}",
@@ -203,6 +201,12 @@ class RecordReader:
             "direction": _direction(values, kind),
             **self._state(values),
         }
+        if _is_no_conversation(values):
+            # It may have been planned, or on its way, when an earlier export told of it: that is taken back.
+            self.void_count += 1
+            return [{**activity, "deleted": True}]
+        self.activity_count += 1
+        contacts, companies, tickets = (self._tied(owners, whole, name) for name in CUSTOMERS)
         if not contacts and not companies and tickets:
             owners = tuple(f"ticket:{ticket}" for ticket in tickets)
             contacts, companies = self._told_of(owners, "contacts"), self._told_of(owners, "companies")

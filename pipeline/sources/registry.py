@@ -49,6 +49,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.postfix",
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
+    "pipeline.sources.dynamics",
     "pipeline.sources.twilio",
     "pipeline.sources.zendesk",
     "pipeline.sources.canonical",
