@@ -41,6 +41,9 @@ _BUILT_IN: Final = (
     "pipeline.sources.asterisk_cdr",
     "pipeline.sources.asterisk_cel",
     "pipeline.sources.asterisk_queue_log",
+    "pipeline.sources.freeswitch_json",
+    "pipeline.sources.freeswitch_csv",
+    "pipeline.sources.fusionpbx",
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
     "pipeline.sources.gmail",
@@ -56,7 +59,9 @@ _BUILT_IN: Final = (
     "pipeline.sources.directory",
 )
 # Parsers whose files belong to one system though their names begin differently.
-_FAMILIES: Final = {"mbox": "mail", "maildir": "mail", "eml": "mail", "graph_mail": "exchange"}
+_FAMILIES: Final = {
+    "mbox": "mail", "maildir": "mail", "eml": "mail", "graph_mail": "exchange", "fusionpbx": "freeswitch",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
