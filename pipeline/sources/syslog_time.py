@@ -11,6 +11,7 @@ import calendar
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,11 +22,12 @@ _MONTHS: Final = {
     "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6, "Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11,
     "Dec": 12,
 }  # fmt: skip
-_LEAP_YEAR: Final = 2024
-_DAYS: Final = 366
+_DAYS: Final = 366  # every year is counted as one that has a leap day
+_DAYS_OF_MONTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DAYS_BEFORE: Final = (0, *(sum(_DAYS_OF_MONTHS[:month]) for month in range(12)))
+_MEMORY: Final = 1_024
 _STAMP: Final = re.compile(
-    r"(?:(?P<month>[A-Z][a-z]{2}) {1,2}(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|"
-    r"(?P<whole>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^ ]*)) "
+    r"(?:([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)|(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^ ]{0,20})) "
 ).match
 _SLACK: Final = timedelta(days=1)
 # Leap years are eight years apart at most.
@@ -55,18 +57,20 @@ def split_stamp(line: str) -> tuple[Stamp, str] | None:
     (Stamp(month=3, day=5, clock=datetime.time(9, 0), whole=None), 'mx postfix/qmgr[7]: A1: removed')
     """
     found = _STAMP(line)
-    if found is None:
-        return None
+    stamp = None if found is None else _read(found[1], found[2], found[3], found[4])
+    return None if found is None or stamp is None else (stamp, line[found.end() :])
+
+
+@lru_cache(maxsize=_MEMORY)
+def _read(month: str | None, day: str | None, clock: str | None, whole: str | None) -> Stamp | None:
     try:
-        if found["whole"]:
-            whole = datetime.fromisoformat(found["whole"])
-            stamp = Stamp(whole.month, whole.day, whole.time(), whole)
-        else:
-            stamp = Stamp(_MONTHS[found["month"]], int(found["day"]), time.fromisoformat(found["clock"]))
-            _day_of_year(stamp)
+        if whole is not None:
+            moment = datetime.fromisoformat(whole)
+            return Stamp(moment.month, moment.day, moment.time(), moment)
+        stamp = Stamp(_MONTHS[month or ""], int(day or ""), time.fromisoformat(clock or ""))
     except (KeyError, ValueError):
         return None
-    return stamp, line[found.end() :]
+    return stamp if 1 <= stamp.day <= _DAYS_OF_MONTHS[stamp.month - 1] else None
 
 
 def first_year(lines: Iterable[tuple[int, str]], zone: ZoneInfo, read_at: datetime) -> FirstYear:
@@ -108,6 +112,7 @@ class SyslogClock:
         self._zone = zone
         self._count = _YearCount()
         self._before: datetime | None = None
+        self._last: Stamp | None = None
 
     def instant(self, stamp: Stamp) -> datetime:
         """Return the instant of the next line. Of two readings of an hour that comes twice, the line before decides.
@@ -115,6 +120,8 @@ class SyslogClock:
         Raises:
             InvalidRecord: when its year has no such day.
         """
+        if stamp is self._last and self._before is not None:
+            return self._before.replace(tzinfo=UTC)
         year = self._year + self._count.year_of(stamp)
         try:
             if stamp.whole is not None and stamp.whole.tzinfo is not None:
@@ -124,7 +131,7 @@ class SyslogClock:
                 moment = to_utc(local, self._zone, self._before)
         except (ValueError, OverflowError):
             raise InvalidRecord("its day does not exist in the year that it must be of; give options.year") from None
-        self._before = moment
+        self._before, self._last = moment, stamp
         return moment.replace(tzinfo=UTC)
 
 
@@ -132,25 +139,15 @@ class _YearCount:
     """Counts how often the year turned, by the days of lines in their order."""
 
     def __init__(self) -> None:
-        self._before: int | None = None
+        self._year = 0
+        self._day: int | None = None
 
     def year_of(self, stamp: Stamp) -> int:
         """Return the year of the next line, counted from that of the first."""
-        day = _day_of_year(stamp)
-        if self._before is None:
-            self._before = day
-        year = self._before // _DAYS
-        self._before = min(
-            (tried * _DAYS + day for tried in (year + 1, year, year - 1)),
-            key=lambda place: abs(place - (self._before or 0)),
-        )
-        return self._before // _DAYS
-
-
-def _day_of_year(stamp: Stamp) -> int:
-    """Return the number of a day in a year of 366 days, from 0.
-
-    Raises:
-        ValueError: when no year has such a day.
-    """
-    return datetime(_LEAP_YEAR, stamp.month, stamp.day).timetuple().tm_yday - 1
+        day = _DAYS_BEFORE[stamp.month] + stamp.day
+        if self._day is not None and day != self._day:
+            # Whatever brings it nearest: half a year is the farthest that two days of a year can be apart.
+            step = day - self._day
+            self._year += (step < -_DAYS // 2) - (step > _DAYS // 2)
+        self._day = day
+        return self._year

@@ -264,6 +264,18 @@ def test_so_many_messages_are_remembered_and_no_more(tmp_path: Path, monkeypatch
     assert len(rows(read)) == 2
 
 
+def test_nothing_is_taken_from_a_message_that_had_the_queue_id_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 1)
+    log = Log().whole("1F1A23C5D6").queue("1F1A23C5D6", OTHER).queue("2F1A23C5D6").deliver("1F1A23C5D6")
+
+    read = batches(written(tmp_path, log))
+
+    assert [letter.position for letter in letters(read)] == [12]
+    assert len(rows(read)) == 1
+
+
 def test_of_those_that_are_gone_the_last_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_GONE", 1)
     log = Log().queue("1F1A23C5D6").queue("2F1A23C5D6").remove("1F1A23C5D6").remove("2F1A23C5D6").remove("3F1A23C5D6")

@@ -70,6 +70,13 @@ def test_a_log_was_read_within_a_year_of_its_latest_line() -> None:
     assert years("Dec 31 23:59:59") == [2025]
 
 
+def test_the_day_of_the_reading_is_that_of_the_sources_zone() -> None:
+    late = datetime(2026, 6, 1, 23, tzinfo=UTC)  # 2:00 on 2 June in Helsinki
+
+    assert [found.year for found in instants("Jun  3 01:59:59", read_at=late)] == [2026]
+    assert [found.year for found in instants("Jun  3 02:00:01", read_at=late)] == [2025]
+
+
 def test_the_year_turns_where_december_is_followed_by_january() -> None:
     assert years("Nov 21 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:00", "Mar  5 09:00:00") == [2025, 2025, 2026, 2026]
     assert years("Nov 21 10:00:00", "Jan  1 00:00:00", "Jul  1 00:00:00", "Nov  1 00:00:00") == [2024, 2025, 2025, 2025]
