@@ -14,16 +14,9 @@ from typing import Any, Final
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.asterisk_layout import Layout, Names, by_header, by_mapping, by_shape, first_lines
-from pipeline.sources.freeswitch_channels import (
-    End,
-    direction_between,
-    end_of_channel,
-    end_of_number,
-    rang_in_vain,
-    require_room,
-    seconds,
-    stamp,
-)
+from pipeline.sources.call_ends import End, direction_between, end_of_number
+from pipeline.sources.call_times import seconds, stamp
+from pipeline.sources.freeswitch_channels import end_of_channel, rang_in_vain, require_room
 from pipeline.sources.json_records import JsonRecord
 from pipeline.sources.reading import csv_records, head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample

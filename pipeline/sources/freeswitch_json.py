@@ -15,16 +15,9 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.freeswitch_channels import (
-    UNANSWERED_CAUSES,
-    End,
-    direction_between,
-    end_of_channel,
-    end_of_number,
-    epoch,
-    is_plumbing,
-    rang_in_vain,
-)
+from pipeline.sources.call_ends import End, direction_between, end_of_number
+from pipeline.sources.call_times import epoch
+from pipeline.sources.freeswitch_channels import UNANSWERED_CAUSES, end_of_channel, is_plumbing, rang_in_vain
 from pipeline.sources.json_records import JsonForm, first_record, form_of, json_records
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample

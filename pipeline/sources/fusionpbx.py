@@ -12,16 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
+from pipeline.sources.call_ends import End, end_of_number
+from pipeline.sources.call_times import epoch, seconds, stamp
 from pipeline.sources.canonical import sniff_delimiter
-from pipeline.sources.freeswitch_channels import (
-    End,
-    end_of_number,
-    epoch,
-    rang_in_vain,
-    require_room,
-    seconds,
-    stamp,
-)
+from pipeline.sources.freeswitch_channels import rang_in_vain, require_room
 from pipeline.sources.json_records import JsonRecord
 from pipeline.sources.reading import csv_records, head, split_fields
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample

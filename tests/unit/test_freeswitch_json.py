@@ -174,6 +174,7 @@ def test_the_facts_of_both_channels(tmp_path: Path) -> None:
     assert (called["session_id"], called["event_id"]) == (A, B)
     assert (called["attempt"], called["talk_seconds"], called["to_endpoint"]) == ("no_human", 0, "201")
     assert caller["key"] == called["key"]
+    assert called["via_endpoint"] is None  # the telephone is no queue
 
 
 @pytest.mark.parametrize("is_encoded", [True, False])
@@ -373,6 +374,13 @@ def test_documents_of_old_versions_are_told_by_their_variables(tmp_path: Path) -
 
     assert parsing.recognised(path) == "freeswitch_json"
     assert (found["token"], found["representative_id"], found["talk_seconds"]) == (token(CUSTOMER), "alice", 80)
+
+
+def test_the_channel_that_was_reached_does_not_tell_though_nothing_says_for_whom_it_was_made(tmp_path: Path) -> None:
+    told_by = {"bridge_channel": TRUNK, "bridge_uepoch": micros(10), "last_bridge_role": "originatee"}
+    reached = rung_channel(B, PHONE, None, hangup_cause="NORMAL_CLEARING", answer_uepoch=micros(10), **told_by)
+
+    assert [row["attempt"] for row in facts(tmp_path, reached)] == ["no_human"]
 
 
 def test_without_a_role_the_channel_that_was_made_for_another_does_not_tell(tmp_path: Path) -> None:

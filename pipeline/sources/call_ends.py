@@ -1,0 +1,39 @@
+"""Who sits at an end of a call, as far as a number or a name in a switchboard's record tells."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from pipeline.parties import is_long_number
+
+_SHORT: Final = re.compile(r"\d{1,6}").fullmatch
+
+
+class End(NamedTuple):
+    """Who sits at the end of a call: a device of ours by name, or anybody by number, or a machine."""
+
+    device: str | None = None
+    number: str | None = None
+    is_machine: bool = False
+
+
+def end_of_number(text: str | None) -> End:
+    """Return who a number in a record stands for: a short one is a device of ours. A word may be a customer's name.
+
+    >>> end_of_number("201"), end_of_number("0401234567").device, end_of_number("maija")
+    (End(device='201', number='201', is_machine=False), None, End(device=None, number=None, is_machine=False))
+    """
+    text = (text or "").strip()
+    if _SHORT(text):
+        return End(device=text, number=text)
+    return End(number=text) if is_long_number(text) or text[:1] == "*" else End()
+
+
+def direction_between(caller: End, called: End) -> str | None:
+    """Return the company's view of a call between two ends, as far as their names tell."""
+    if caller.device and called.device:
+        return "internal"
+    if caller.device:
+        return "outbound"
+    return "inbound" if called.device else None
