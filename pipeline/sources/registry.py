@@ -44,6 +44,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.freeswitch_json",
     "pipeline.sources.freeswitch_csv",
     "pipeline.sources.fusionpbx",
+    "pipeline.sources.cisco_cucm",
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
     "pipeline.sources.gmail",

@@ -123,6 +123,7 @@ def test_a_call_whose_both_channels_have_a_line_is_one_interaction(tmp_path: Pat
     assert (found["representative_id"], found["talk_seconds"]) == ("alice", 80)
     assert called["session_id"] == caller["session_id"] == A
     assert (called["attempt"], caller["attempt"]) == ("talk", "no_human")
+    assert called["via_endpoint"] is None  # the telephone is no queue
 
 
 def test_the_line_of_the_telephone_tells_who_answered_for_how_long_a_menu_not_counted(tmp_path: Path) -> None:
@@ -278,7 +279,10 @@ def test_a_mapping_by_number_takes_a_first_line_of_data_for_data(tmp_path: Path)
     lines = [own_line(each, bleg_uuid=B) for each in (A, C)]
 
     assert [row["session_id"] for row in facts(tmp_path, *lines, mapping=MAPPING)] == [A, C]
-    spoilt = [each.replace("2024-03-05 11:00:00", "5.3.2024 11.00.00") for each in lines]
+    spoilt = [
+        each.replace("2024-03-05 11:0", "5.3.2024 11.0").replace(":00,", ".00,").replace(":30,", ".30,")
+        for each in lines
+    ]
     assert len(facts(tmp_path, *spoilt, mapping=MAPPING)) == 2
 
 

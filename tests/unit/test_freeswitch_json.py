@@ -376,6 +376,18 @@ def test_documents_of_old_versions_are_told_by_their_variables(tmp_path: Path) -
     assert (found["token"], found["representative_id"], found["talk_seconds"]) == (token(CUSTOMER), "alice", 80)
 
 
+def test_a_channel_whose_maker_only_the_call_flow_names_belongs_to_its_call(tmp_path: Path) -> None:
+    (found,) = facts(tmp_path, called_channel(originating_leg_uuid="", originator=""))
+
+    assert (found["session_id"], found["event_id"]) == (A, B)
+
+
+def test_no_talk_goes_on_behind_the_end_of_its_channel(tmp_path: Path) -> None:
+    (found,) = facts(tmp_path, channel(A, TRUNK, [step(partner=PHONE, joined=10, left=95)], 90, answered=10))
+
+    assert (found["talk_seconds"], found["ended_at"]) == (80, datetime(2024, 3, 5, 9, 1, 30))
+
+
 def test_the_channel_that_was_reached_does_not_tell_though_nothing_says_for_whom_it_was_made(tmp_path: Path) -> None:
     told_by = {"bridge_channel": TRUNK, "bridge_uepoch": micros(10), "last_bridge_role": "originatee"}
     reached = rung_channel(B, PHONE, None, hangup_cause="NORMAL_CLEARING", answer_uepoch=micros(10), **told_by)
