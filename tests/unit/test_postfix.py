@@ -175,7 +175,7 @@ def test_an_alias_is_who_was_written_to_and_its_members_took_part(tmp_path: Path
 def filtered(message_id: str = "<1@customer.example>", *, removed_early: bool = False) -> Log:
     """Return the log of a message that a content filter hands back, as amavis is used with Postfix."""
     first, second = "46D715F949", "64F41606CC"
-    log = Log().queue(first, message_id=message_id).queue(second, message_id=message_id)
+    log = Log(host="mx2").queue(first, message_id=message_id).queue(second, message_id=message_id)
     if removed_early:
         log.deliver(second).remove(second)
     reply = f"250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as {second}"
