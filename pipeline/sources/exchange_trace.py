@@ -118,9 +118,8 @@ def _records(path: Path, form: JsonForm | None) -> Iterator[JsonRecord]:
         yield from table_rows(path, _usual)
         return
     for record in json_records(path, form):
-        named = {name.casefold(): held for name, held in record.value.items()}
-        usual = {_usual(name): held for name, held in named.items()}
-        yield JsonRecord(record.position, {**named, **usual}, record.problem, record.text)
+        usual = {_usual(name.casefold()): held for name, held in record.value.items()}
+        yield JsonRecord(record.position, usual, record.problem, record.text)
 
 
 def _usual(column: str) -> str:

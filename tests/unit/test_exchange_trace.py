@@ -72,6 +72,14 @@ def warnings(read: Sequence[Batch]) -> list[str]:
     return [warning for batch in read for warning in batch.warnings]
 
 
+def test_the_time_of_the_summary_has_the_name_that_the_documentation_gives_it_too(tmp_path: Path) -> None:
+    row = {name.removesuffix("_utc"): held for name, held in SUMMARY.items()}
+    path = table(tmp_path, row)
+
+    assert parsing.recognised(path) == "exchange_trace"
+    assert len(rows(batches(path))) == 1
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_row_of_the_summary_gives_parties_time_and_keys(tmp_path: Path, encoding: str) -> None:
     path = table(tmp_path, SUMMARY, encoding=encoding)

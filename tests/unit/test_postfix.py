@@ -120,7 +120,9 @@ def test_every_delivery_agent_delivers(tmp_path: Path, agent: str) -> None:
     ],
 )  # fmt: skip
 def test_what_was_not_delivered_is_passed_over(tmp_path: Path, agent: str, status: str) -> None:
-    read = batches(written(tmp_path, Log().whole(agent=agent, status=status, reply="said: 450 later, status=sent (then)")))
+    read = batches(
+        written(tmp_path, Log().whole(agent=agent, status=status, reply="said: 450 later, status=sent (then)"))
+    )
 
     assert (rows(read), letters(read)) == ([], [])
 
