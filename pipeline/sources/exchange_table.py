@@ -15,6 +15,8 @@ from pipeline.sources.reading import LongLine, blocks, group_records, head, numb
 from pipeline.sources.written_values import InstantReader
 
 BLOCK_SIZE: Final = 4 << 20
+# Files of one source share its options: those of its mailboxes, and those of its tables.
+EXCHANGE_OPTIONS: Final = ("mailbox", "folders_left_out", "date_format")
 
 _FIELDS: Final = re.compile(r"#\s*fields:\s*(.*)", re.IGNORECASE).match
 # Who sends what Exchange itself writes: delivery reports, copies for a journal, notices of quotas.

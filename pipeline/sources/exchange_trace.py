@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.exchange_table import columns_of, is_system, table_rows, utc_instant
+from pipeline.sources.exchange_table import EXCHANGE_OPTIONS, columns_of, is_system, table_rows, utc_instant
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.mailbox_exports import LONGEST_SUBJECT
 from pipeline.sources.message_headers import addresses_of
@@ -28,7 +28,6 @@ _USUAL: Final = {
     "senderaddress": "sender_address", "recipientaddress": "recipient_address", "recipientstatus": "recipient_status",
     "messageid": "message_id", "messagesubject": "subject",
 }  # fmt: skip
-_OPTIONS: Final = ("date_format",)
 _ARRIVED: Final = frozenset({"deliver", "send", "sendexternal"})
 _NOBODY: Final = ("<>", "< >")
 
@@ -96,7 +95,7 @@ class ExchangeTrace:
             ConfigurationError: when an option or the mapping means nothing, or a column is lacking.
             InvalidRecord: when a document is broken or an archive damaged; what came before it is yielded first.
         """
-        check_options(context, _OPTIONS)
+        check_options(context, EXCHANGE_OPTIONS)
         rename = renaming(context, _FIELDS, {})
         instants = InstantReader(text_option(context, "date_format"))
         start = head(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.exchange_table import columns_of, is_probe, is_system, table_rows, utc_instant
+from pipeline.sources.exchange_table import EXCHANGE_OPTIONS, columns_of, is_probe, is_system, table_rows, utc_instant
 from pipeline.sources.mailbox_exports import LONGEST_SUBJECT
 from pipeline.sources.message_headers import addresses_of
 from pipeline.sources.reading import head
@@ -25,7 +25,6 @@ _FIELDS: Final = (
     "return-path",
 )  # fmt: skip
 _NEEDED: Final = ("date-time", "source", "event-id", "message-id", "recipient-address", "sender-address")
-_OPTIONS: Final = ("date_format",)
 _NOBODY: Final = ("<>", "< >")
 
 
@@ -78,7 +77,7 @@ class ExchangeTracking:
             ConfigurationError: when an option or the mapping means nothing, or a column is lacking.
             InvalidRecord: when an archive is damaged; what came before it is yielded first.
         """
-        check_options(context, _OPTIONS)
+        check_options(context, EXCHANGE_OPTIONS)
         rename = renaming(context, _FIELDS, {})
         require_columns(context, columns_of(head(path), _usual), _NEEDED, {})
         instants = InstantReader(text_option(context, "date_format"))

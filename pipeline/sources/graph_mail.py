@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.sources.exchange_table import EXCHANGE_OPTIONS
 from pipeline.sources.json_records import JsonForm, first_record, form_of, json_records
 from pipeline.sources.mailbox_exports import (
     LONGEST_SUBJECT,
@@ -30,7 +31,6 @@ from pipeline.sources.source_options import check_options
 from pipeline.sources.translation import Fields, translated
 
 _LISTS: Final = ("value",)
-_OPTIONS: Final = ("mailbox", "folders_left_out")
 _PAGE: Final = re.compile(rb"\$metadata#users\([^)\"]{1,200}\)/(?:mailFolders\([^)\"]{1,500}\)/)?messages\b").search
 _MESSAGE_ID: Final = b'"internetMessageId"'
 _TIMES: Final = ("sentDateTime", "receivedDateTime")
@@ -104,7 +104,7 @@ class GraphMail:
             ConfigurationError: when an option is unknown or has the wrong form.
             InvalidRecord: when a document is broken; what came before it is yielded first.
         """
-        check_options(context, _OPTIONS)
+        check_options(context, EXCHANGE_OPTIONS)
         mailbox, left_out = mailbox_of(context), _folders(context)
         form = form_of(head(path), _LISTS) or JsonForm("line")
         seen = _Seen()

@@ -237,8 +237,9 @@ def test_columns_with_other_names_are_mapped_and_lacking_ones_refused(tmp_path: 
 
 
 def test_an_option_that_means_nothing_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="unknown option 'mailbox'; known are date_format"):
-        batches(listed(tmp_path, RESOURCE), mailbox=ALICE)
+    with pytest.raises(ConfigurationError, match="unknown option 'year'; known are mailbox, folders_left_out, date_f"):
+        batches(listed(tmp_path, RESOURCE), year=2024)
+    assert len(rows(batches(listed(tmp_path, RESOURCE), mailbox=ALICE))) == 1  # of mailboxes in the same source
 
 
 @pytest.mark.parametrize(

@@ -366,13 +366,17 @@ def test_long_subjects_and_odd_headers_cost_no_message(tmp_path: Path, headers: 
         ({"mailbox": ["alice@acme.example"]}, "expected one address"),
         ({"mailbox": "a@acme.example, b@acme.example"}, "expected one address"),
         ({"mailbx": "alice@acme.example"}, "unknown option 'mailbx'; did you mean 'mailbox'"),
-        ({"zone": "UTC"}, "unknown option 'zone'; known are mailbox, folders_left_out"),
+        ({"zone": "UTC"}, "unknown option 'zone'; known are mailbox, folders_left_out, date_format"),
         ({"folders_left_out": 7}, "options.folders_left_out is no list of the ids of folders"),
     ],
 )
 def test_an_option_that_means_nothing_stops_the_run(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         batches(written(tmp_path, message()), **options)
+
+
+def test_options_of_the_tables_in_the_same_source_are_none_of_its_business(tmp_path: Path) -> None:
+    assert len(rows(batches(written(tmp_path, message()), date_format="%d.%m.%Y"))) == 1
 
 
 def test_messages_are_recognised_however_they_are_put(tmp_path: Path) -> None:
