@@ -55,6 +55,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
     "pipeline.sources.twilio",
+    "pipeline.sources.genesys",
     "pipeline.sources.zendesk",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",

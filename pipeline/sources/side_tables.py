@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -59,3 +60,17 @@ def gather(
                 if name in wanted:
                     found[name] = value
     return found
+
+
+def remembered(read: Callable[[Path], V]) -> Callable[[Path], V]:
+    """Return what asks `read` once for a file, as long as that stays as it is: pages of an export all look around."""
+
+    @lru_cache(maxsize=MOST_FILES)
+    def known(path: Path, size: int, changed_ns: int) -> V:
+        return read(path)
+
+    def ask(path: Path) -> V:
+        status = path.stat()
+        return known(path, status.st_size, status.st_mtime_ns)
+
+    return ask

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.errors import InvalidRecord
 from pipeline.sources.json_records import JsonForm, json_records
 from pipeline.sources.reading import head
-from pipeline.sources.side_tables import MOST_FILES, MOST_IDS, Ids, files_beside, gather
+from pipeline.sources.side_tables import MOST_IDS, Ids, files_beside, gather, remembered
 from pipeline.sources.utc_instants import utc_if_given
 from pipeline.sources.zendesk_objects import Kind, Table, flat, identity, lists_in, parts_of, records, tell_table
 
@@ -153,8 +152,7 @@ class _Named:
 def _objects(path: Path, table: Table | None = None, *kinds: Kind) -> Iterator[tuple[Kind, Mapping[str, Any]]]:
     """Yield the objects in a file with their kind; none when the kind of its first one was not asked for."""
     if table is None:
-        status = path.stat()
-        table = _told(path, status.st_size, status.st_mtime_ns)
+        table = _told(path)
     if table is None or (kinds and table.kind not in kinds):
         return
     with suppress(InvalidRecord):  # told when the file itself is read
@@ -163,15 +161,8 @@ def _objects(path: Path, table: Table | None = None, *kinds: Kind) -> Iterator[t
                 yield from parts_of(record.value, table)
 
 
-@lru_cache(maxsize=MOST_FILES)
-def _told(path: Path, size: int, changed_ns: int) -> Table | None:
-    """Return what a file holds, remembered while it stays as it is: every page of an export looks at all the others."""
-    return tell_table(head(path))
-
-
-@lru_cache(maxsize=MOST_FILES)
-def _holds_users(path: Path, size: int, changed_ns: int) -> bool:
-    return "users" in lists_in(path)
+_told = remembered(lambda path: tell_table(head(path)))
+_holds_users = remembered(lambda path: "users" in lists_in(path))
 
 
 def _rows(path: Path, kind: Kind) -> Iterator[dict[str, Any]]:
@@ -190,11 +181,10 @@ def _people(path: Path, rename: Rename, contact_field: str | None) -> Iterator[t
 
 def _users_along(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the users that came along with other objects in an answer of the API."""
-    status = path.stat()
-    table = _told(path, status.st_size, status.st_mtime_ns)
+    table = _told(path)
     if table is None or table.form is None or table.kind == "user":
         return
-    if not _holds_users(path, status.st_size, status.st_mtime_ns):
+    if not _holds_users(path):
         return
     if table.form.place:
         yield from (flat(record.value) for record in json_records(path, JsonForm("record", "users")))

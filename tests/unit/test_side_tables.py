@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources import side_tables
-from pipeline.sources.side_tables import Ids, files_beside, gather
+from pipeline.sources.side_tables import Ids, files_beside, gather, remembered
 
 
 def test_a_file_comes_before_its_neighbours_and_hidden_ones_and_folders_are_none(tmp_path: Path) -> None:
@@ -48,3 +48,19 @@ def test_ids_are_kept_up_to_a_ceiling_and_counted_beyond_it(monkeypatch: pytest.
         ids.add(value)
 
     assert (ids.known, ids.left_out_count) == ({"1", "2"}, 2)
+
+
+def test_a_file_is_looked_at_again_only_when_it_changed(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def read(path: Path) -> str:
+        asked.append(path.name)
+        return path.read_text()
+
+    ask, path = remembered(read), tmp_path / "a"
+    path.write_text("one")
+
+    assert [ask(path), ask(path)] == ["one", "one"]
+    path.write_text("three")
+    assert ask(path) == "three"
+    assert asked == ["a", "a"]
