@@ -56,13 +56,15 @@ _BUILT_IN: Final = (
     "pipeline.sources.dynamics",
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",
+    "pipeline.sources.amazon_connect",
     "pipeline.sources.zendesk",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
 )
-# Parsers whose files belong to one system though their names begin differently.
+# Parsers whose files belong to one system though their names begin differently, or whose names have two words.
 _FAMILIES: Final = {
     "mbox": "mail", "maildir": "mail", "eml": "mail", "graph_mail": "exchange", "fusionpbx": "freeswitch",
+    "amazon_connect": "amazon_connect",
 }  # fmt: skip
 
 
