@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources import amazon_connect
 from pipeline.sources.amazon_connect import SOURCE
-from pipeline.sources.registry import Batch
+from pipeline.sources.registry import Batch, family
 from tests import parsing
 from tests.parsing import address, letters, phone, rows
 from tests.records import person, shared
@@ -249,7 +249,7 @@ def test_records_are_recognised_one_a_line_one_after_the_other_and_in_a_list(tmp
     listed.write_bytes(orjson.dumps(both))
     paths = [written(tmp_path, *both), written(tmp_path, *both, name="firehose", between=b""), listed]
 
-    assert {parsing.recognised(path) for path in paths} == {"amazon_connect"}
+    assert {parsing.recognised(path) for path in paths} == {family(SOURCE)} == {"amazon_connect"}
     assert {len(rows(parsing.batches(SOURCE, path))) for path in paths} == {2}
 
 
