@@ -24,6 +24,15 @@ HELSINKI = ZoneInfo("Europe/Helsinki")
 FIRST_DAY: Final = datetime(2024, 3, 4, 8, tzinfo=HELSINKI)
 COMPANY_NUMBER: Final = "+358942450000"
 PEOPLE: Final = {"aino": "201", "eero": "202", "liisa": "301"}
+CUCM_FIELDS: Final = """
+cdrRecordType globalCallID_callManagerId globalCallID_callId origLegCallIdentifier dateTimeOrigination
+callingPartyNumber callingPartyUnicodeLoginUserID origCause_value destLegIdentifier originalCalledPartyNumber
+finalCalledPartyNumber finalCalledPartyUnicodeLoginUserID destCause_value dateTimeConnect dateTimeDisconnect
+lastRedirectDn pkid duration origDeviceName destDeviceName origCallTerminationOnBehalfOf destCallTerminationOnBehalfOf
+origCalledPartyRedirectOnBehalfOf lastRedirectRedirectOnBehalfOf origCalledPartyRedirectReason
+lastRedirectRedirectReason destConversationId globalCallId_ClusterID joinOnBehalfOf comment origConversationId
+outpulsedCallingPartyNumber outpulsedCalledPartyNumber huntPilotDN calledPartyPatternUsage
+"""
 TRACKING_FIELDS: Final = (
     "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,"
     "internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,"
@@ -346,7 +355,31 @@ def hubspot(world: World, folder: Path) -> None:
     _write(folder / "crm" / "owners.json", orjson.dumps({"results": owners}).decode())
 
 
-# Exchange's message tracking, Dynamics 365
+# Cisco's CUCM, Exchange's message tracking, Dynamics 365
+
+
+def cucm(world: World, folder: Path) -> None:
+    """Write a file of call detail records with names and types of the columns; those that are given are enough."""
+    names = CUCM_FIELDS.split()
+    lines = [",".join(f'"{name}"' for name in names), ",".join(["VARCHAR(50)"] * len(names))]
+    for call in world.calls:
+        extension, begin = PEOPLE[call.person], int(call.at.timestamp())
+        phone, trunk, number = f"SEP0003E333{extension}0", "SIP-TRUNK-OPERATOR", call.phone or ""
+        caller, called = (extension, number) if call.is_outbound else (number, extension)
+        devices = (phone, trunk) if call.is_outbound else (trunk, phone)
+        said = {
+            "cdrRecordType": "1", "globalCallID_callManagerId": "2", "globalCallID_callId": str(call.number),
+            "origLegCallIdentifier": str(2 * call.number), "destLegIdentifier": str(2 * call.number + 1),
+            "dateTimeOrigination": str(begin), "callingPartyNumber": caller, "originalCalledPartyNumber": called,
+            "finalCalledPartyNumber": called, "origCause_value": "16", "destCause_value": "0",
+            "dateTimeConnect": str(begin + call.ring) if call.talk else "0",
+            "dateTimeDisconnect": str(begin + call.ring + call.talk), "duration": str(call.talk),
+            "pkid": f"{call.number:08x}-0001-4f3e-9b7a-5f0e6d7c8b9a", "origDeviceName": devices[0],
+            "destDeviceName": devices[1], "globalCallId_ClusterID": "StandAloneCluster", "joinOnBehalfOf": "0",
+            "origCalledPartyRedirectOnBehalfOf": "0", "lastRedirectRedirectOnBehalfOf": "0",
+        }  # fmt: skip
+        lines.append(",".join(f'"{said.get(name, "")}"' for name in names))
+    _write(folder / "pbx" / "cdr_StandAloneCluster_02_202403040900_1", "\n".join(lines) + "\n")
 
 
 def exchange(world: World, folder: Path) -> None:
@@ -415,10 +448,10 @@ def dynamics(world: World, folder: Path) -> None:
 WAYS: Final = {
     "Asterisk, mbox, Salesforce": (asterisk, mbox, salesforce),
     "FreeSWITCH, Graph, HubSpot": (freeswitch, graph, hubspot),
-    "Asterisk, message tracking, Dynamics": (asterisk, exchange, dynamics),
+    "CUCM, message tracking, Dynamics": (cucm, exchange, dynamics),
 }
 # What a way cannot say: a message tracking log has no header that tells a machine's mail from people's.
-KNOWS_NO_AUTOMATED_MAIL: Final = frozenset({"Asterisk, message tracking, Dynamics"})
+KNOWS_NO_AUTOMATED_MAIL: Final = frozenset({"CUCM, message tracking, Dynamics"})
 
 
 def _object(
