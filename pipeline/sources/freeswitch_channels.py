@@ -38,7 +38,6 @@ def end_of_channel(name: str, dialled_user: str | None = None) -> End:
         target = rest.rpartition("-")[0] or rest
         return End(is_machine=True) if target.startswith("app=") else end_of_number(target.partition("/")[0])
     user, _, host = _SCHEME.sub("", rest.rpartition("/")[2]).partition("@")
-    user = user if host else user.partition(":")[0]
     # What browsers call themselves (RFC 7118) says nothing.
     is_browser = host.partition(";")[0].partition(":")[0].casefold().endswith(".invalid")
     if dialled_user and (is_browser or end_of_number(user) == End()):

@@ -148,10 +148,20 @@ def test_of_a_call_out_the_callers_row_tells_the_talk(tmp_path: Path) -> None:
     caller = row(direction="outbound", destination_number=OTHER, caller_id_number="201")
     trunk = called(direction="outbound", destination_number=OTHER, caller_id_number=COMPANY, source_number=COMPANY)
 
-    (found,) = told(tmp_path, caller, trunk)
+    for other in (trunk, trunk | {"extension": "201"}):
+        (found,) = told(tmp_path, caller | {"extension": ""}, other)
+
+        assert (found["representative_id"], found["talk_seconds"]) == ("alice", 80)
+        legs = facts(tmp_path, caller | {"extension": ""}, other)
+        assert [leg["attempt"] for leg in legs] == ["talk", "no_human"]
+
+
+def test_a_telephone_that_answered_too_late_does_not_take_the_talk_from_the_caller(tmp_path: Path) -> None:
+    late = called(xml_cdr_uuid=C, bridge_uuid="", destination_number="202", billsec="2")
+
+    (found,) = told(tmp_path, row(), late)
 
     assert (found["representative_id"], found["talk_seconds"]) == ("alice", 80)
-    assert [leg["attempt"] for leg in facts(tmp_path, caller, trunk)] == ["talk", "no_human"]
 
 
 def test_a_local_call_is_internal(tmp_path: Path) -> None:
@@ -204,7 +214,7 @@ def test_a_queues_caller_talks_from_when_an_agent_came(tmp_path: Path) -> None:
     )  # fmt: skip
     agent = called(
         originating_leg_uuid="", cc_side="agent", leg="a", cc_member_session_uuid=A, destination_number="202",
-        billsec="50",
+        billsec="50", bridge_uuid=C,
     )  # fmt: skip
 
     (alone,), (both,) = told(tmp_path, member), told(tmp_path, agent, member)
