@@ -18,9 +18,9 @@ from typing import Any, Final, Self, cast
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError
+from pipeline.raw_topics import TOPIC_OF_IDENTIFIERS, keys_of, topics_of
 from pipeline.readings import ReadingWriter, write_rejected
 from pipeline.sources.registry import Batch
 from schemas.facts import FactKind
@@ -34,25 +34,6 @@ _STATE: Final = "state.json"
 # First what the others are understood by, then the events, at last how far the feeds reach.
 _BEFORE, _EVENTS, _AFTER = 0, 1, 2
 _TIME: Final = {"observation": "started_at", "activity": "logged_from"}
-# A call's topic depends on its line and a message's on its channel, see _topics.
-_TOPIC: Final = {
-    "contact": RAW_TOPIC_OF_KIND["contact"],
-    "account": RAW_TOPIC_OF_KIND["account"],
-    "crm_user": RAW_TOPIC_OF_KIND["user"],
-    "feed_progress": RAW_TOPIC_OF_KIND["feed_progress"],
-    "directory_entry": RAW_TOPIC_OF_KIND["representative"],
-    "identifier": RAW_TOPIC_OF_KIND["contact"],
-}
-_KEYS: Final = {
-    "observation": ("key", "raw_id"),
-    "activity": ("activity_id",),
-    "contact": ("contact_id",),
-    "account": ("account_id",),
-    "crm_user": ("user_id",),
-    "feed_progress": ("source",),
-    "directory_entry": ("representative_id", "extension", "name", "team"),
-    "identifier": ("token",),
-}
 _SCHEMA: Final = pa.schema(
     [
         ("phase", pa.int8()),
@@ -156,7 +137,7 @@ class Spool:
         unmentioned = self._writer.write_unmentioned(batch.facts)
         if unmentioned:
             keys = [str(number) for number in range(self._number, self._number + len(unmentioned))]
-            self._insert(origin, unmentioned, _BEFORE, None, _TOPIC["identifier"], keys, None)
+            self._insert(origin, unmentioned, _BEFORE, None, TOPIC_OF_IDENTIFIERS, keys, None)
         letters = batch.dead_letters
         if letters:
             values = [write_rejected(letter) for letter in letters]
@@ -181,8 +162,8 @@ class Spool:
             self._writer.write(kind, table),
             phase,
             table.column(time or "complete_through") if phase != _BEFORE else None,
-            _topics(kind, table),
-            pc.coalesce(*(table.column(name) for name in _KEYS[kind])).to_pylist(),
+            topics_of(kind, table),
+            keys_of(kind, table),
             _positions(raw_ids, origin) if raw_ids else None,
             pa.repeat(kind == "activity", table.num_rows),
         )
@@ -334,20 +315,6 @@ def _connect(folder: Path) -> duckdb.DuckDBPyConnection:
 def _sql_type(type_: pa.DataType) -> str:
     return {pa.int8(): "TINYINT", pa.int64(): "BIGINT", pa.timestamp("us"): "TIMESTAMP", pa.binary(): "BLOB",
             pa.bool_(): "BOOLEAN"}.get(type_, "VARCHAR")  # fmt: skip
-
-
-def _topics(kind: FactKind, table: pa.Table) -> Any:
-    """Return the raw topic of each fact, or one text for all of them."""
-    if kind == "observation":
-        is_leg = pc.fill_null(pc.equal(table.column("line"), "pbx"), False)
-        call = pc.if_else(is_leg, RAW_TOPIC_OF_KIND["pbx_leg"], RAW_TOPIC_OF_KIND["call"])
-        channel = table.column("channel")
-        other = pc.if_else(pc.equal(channel, "email"), RAW_TOPIC_OF_KIND["email"], RAW_TOPIC_OF_KIND["message"])
-        return pc.if_else(pc.equal(channel, "call"), call, other)
-    if kind == "activity":
-        is_ticket = pc.equal(table.column("kind"), "ticket")
-        return pc.if_else(is_ticket, RAW_TOPIC_OF_KIND["ticket"], RAW_TOPIC_OF_KIND["activity"])
-    return _TOPIC[kind]
 
 
 def _positions(raw_ids: Sequence[str], origin: Origin) -> list[str | None]:
