@@ -1113,6 +1113,50 @@ def sink(
         run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
 
 
+# The live pipeline: receivers
+
+
+@command
+def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
+    """Take in events as they happen.
+
+    Runs all receivers of the configuration, and publishes what they take in to the raw topics. A sender is told that
+    a record is taken when the broker keeps it. Stops at SIGTERM.
+    """
+    from agents.log import KafkaLog
+    from agents.receivers.assembly import Assembly
+    from agents.receivers.positions import Positions
+    from agents.receivers.reading import Reader
+    from agents.receivers.running import run
+    from agents.topics import require_topics
+    from pipeline.identifiers import Identifiers
+    from pipeline.received import Translator
+    from schemas.topics import RAW_TOPICS
+
+    company = _company([Path()], config)
+    settings = company.configuration
+    kafka, credentials = _kafka_of(company, bootstrap)
+    assembly = Assembly(settings, company.base, os.environ, _say)
+
+    def clear_identifiers() -> Identifiers:
+        # Raw topics carry clear identifiers and ingest makes the tokens: the company's key is not needed here.
+        return Identifiers(
+            secrets.token_bytes(32), settings.company.region, settings.company.outside_prefixes, clear=True
+        )
+
+    clear_identifiers()
+    require_topics(kafka, credentials, RAW_TOPICS)
+    with Positions(company.base / settings.receive.folder) as positions:
+        run(
+            lambda outbox, reader: assembly.make(positions, outbox, reader),
+            KafkaLog(kafka, credentials, patience=timedelta(seconds=5)),
+            kafka.partitions,
+            settings.receive,
+            lambda: Reader(Translator(clear_identifiers), _now),
+            _say,
+        )
+
+
 # The live pipeline: files into topics, and dead letters
 
 

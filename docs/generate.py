@@ -114,22 +114,26 @@ def configuration_page() -> str:
         NOTE,
         "# Configuration",
         "`bypassflow.toml` stands beside the data; `bypassflow init` writes it.\n"
-        "Every table and every key may be left out, except the path of a source.\n"
+        "Every table and every key may be left out, except the path of a source and what a receiver requires.\n"
         "An unknown key stops the run, with its line and the nearest known key.\n"
         'A length of time is written as `"30s"`, `"15min"`, `"72h"`, `"7d"`, or as a number of seconds.',
     ]
     for name, field in schema["properties"].items():
-        definition = definitions[_reference(field)]
-        title = f"[[{name}]]" if field.get("type") == "array" else f"[{name}]"
-        summary = str(definition.get("description", "")).split("`: ", 1)[-1]
-        parts += [f"## {title}", summary[:1].upper() + summary[1:], _fields(definition, definitions)]
+        for reference in _references(field):
+            definition = definitions[reference]
+            title = f"[[{name}]]" if field.get("type") == "array" else f"[{name}]"
+            kind = definition["properties"].get("kind", {}).get("const")
+            title += f" of kind {kind}" if kind else ""
+            summary = re.split(r"`(?: of kind \w+)?: ", str(definition.get("description", "")), maxsplit=1)[-1]
+            parts += [f"## {title}", summary[:1].upper() + summary[1:], _fields(definition, definitions)]
     return _page(parts)
 
 
-def _reference(field: Schema) -> str:
+def _references(field: Schema) -> list[str]:
+    """Return the models of a table: several where an array holds tables of several kinds."""
     holder = field.get("items", field)
-    reference = holder.get("$ref") or holder["allOf"][0]["$ref"]
-    return str(reference).rsplit("/", 1)[-1]
+    holders = holder.get("oneOf") or [holder]
+    return [str(each.get("$ref") or each["allOf"][0]["$ref"]).rsplit("/", 1)[-1] for each in holders]
 
 
 def _schema(schema: Schema, name: str) -> str:

@@ -6,25 +6,24 @@ clear identifier. `pipeline.configuration` turns one into the other.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 import unicodedata
-import zoneinfo
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from schemas.kafka import KafkaSettings
+from schemas.receive import RECEIVERS, Receiver, ReceiveSettings
 from schemas.settings_problems import ProblemWriter, syntax_problem
 from schemas.settings_problems import SettingsError as SettingsError
-from schemas.settings_values import Count, Duration, Seconds, SettingsTable
+from schemas.settings_values import SOURCE_NAME_PATTERN as SOURCE_NAME_PATTERN
+from schemas.settings_values import ColumnName, Count, Duration, Seconds, SettingsTable, TimeZoneName
 from schemas.settings_values import parse_duration as parse_duration
 
 Tier = Literal["exact", "same_representative", "other_representative", "inferred"]
 ALL_TIERS: frozenset[Tier] = frozenset({"exact", "same_representative", "other_representative", "inferred"})
-SOURCE_NAME_PATTERN = r"^[a-z][a-z0-9_-]*$"
 
 # Country codes that people write and that are not the country's ISO 3166 code.
 _MISTAKEN_REGIONS = {"UK": "GB", "EN": "GB", "SW": "SE", "DA": "DK"}
@@ -40,17 +39,6 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "company"
 
 
-def _time_zone(value: str) -> str:
-    zones = zoneinfo.available_timezones()
-    if value in zones:
-        return value
-    cities = {zone.rsplit("/", 1)[-1].lower(): zone for zone in sorted(zones, reverse=True)}
-    wanted = value.rsplit("/", 1)[-1].strip().lower().replace(" ", "_")
-    near = difflib.get_close_matches(wanted, cities, n=1, cutoff=0.7)
-    hint = f"; did you mean {cities[near[0]]!r}?" if near else ""
-    raise ValueError(f"an IANA time zone such as 'Europe/Helsinki'{hint}")
-
-
 def _region(value: str) -> str:
     # Imported here because it is slow to load and most importers of settings never check a region.
     from phonenumbers import SUPPORTED_REGIONS
@@ -62,11 +50,6 @@ def _region(value: str) -> str:
     raise ValueError(f"a country's two letters (ISO 3166-1) such as 'FI'{hint}")
 
 
-TimeZoneName = Annotated[str, BeforeValidator(lambda value: _time_zone(value) if isinstance(value, str) else value)]
-# A column may be told by its number, which TOML writes without quotes.
-ColumnName = Annotated[
-    str, BeforeValidator(lambda value: str(value) if type(value) is int else value, json_schema_input_type=str | int)
-]
 RegionCode = Annotated[str, BeforeValidator(lambda value: _region(value) if isinstance(value, str) else value)]
 
 
@@ -365,6 +348,16 @@ class Configuration(SettingsTable):
     source: tuple[SourceSettings, ...] = Field(
         default=(), description="Systems and their files. Default: what is recognised.", examples=[[{"path": "pbx"}]]
     )
+    receive: ReceiveSettings = Field(
+        default_factory=ReceiveSettings,
+        description="The process that takes in events as they happen.",
+        examples=[{"listen": "127.0.0.1:8770"}],
+    )
+    receiver: tuple[Receiver, ...] = Field(
+        default=(),
+        description="What it listens to, follows or asks.",
+        examples=[[{"kind": "file", "source": "pbx", "path": "Master.csv", "format": "asterisk_cdr"}]],
+    )
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -375,6 +368,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "privacy": PrivacySettings,
     "kafka": KafkaSettings,
     "source": SourceSettings,
+    "receive": ReceiveSettings,
+    **{f"receiver.{kind}": model for kind, model in RECEIVERS.items()},
 }
 
 

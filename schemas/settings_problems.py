@@ -33,7 +33,10 @@ def syntax_problem(message: str, text: str, name: str) -> str:
 
 
 class ProblemWriter:
-    """Words the problems of one file. `tables` are its tables by name; any other key stands outside of them."""
+    """Words the problems of one file. `tables` are its tables by name; any other key stands outside of them.
+
+    An array whose tables are of several kinds has one of the name and each kind, such as "receiver.file".
+    """
 
     def __init__(self, text: str, name: str, tables: Mapping[str, type[BaseModel]]) -> None:
         self._lines = key_lines(text)
@@ -42,14 +45,16 @@ class ProblemWriter:
 
     def sentences(self, error: ValidationError) -> tuple[str, ...]:
         """Return every problem once, in the order of the lines."""
-        found = {self._problem(_Complaint.of(detail)) for detail in error.errors()}
+        found = {self._problem(_Complaint.of(detail, self._tables)) for detail in error.errors()}
         return tuple(sentence for _, sentence in sorted(found))
 
     def _problem(self, complaint: _Complaint) -> tuple[int, str]:
         line = line_of(self._lines, complaint.path) or 1
         place = f"{self._name}, line {line}: "
         if complaint.kind == "extra_forbidden":
-            return line, place + self._unknown_key(complaint.path)
+            return line, place + self._unknown_key(complaint)
+        if complaint.kind.startswith("union_tag"):
+            return line, f"{place}{_dotted(complaint.path)}: {complaint.expected}"
         if complaint.kind == "inconsistent":
             return line, f"{place}{_table_name(complaint.path)}: {complaint.expected}"
         expected = self._expectation(complaint)
@@ -57,11 +62,12 @@ class ProblemWriter:
             return line, f"{place}{_table_name(complaint.path[:-1])} has no {complaint.path[-1]}; {expected}"
         return line, f"{place}{_dotted(complaint.path)} is {_found(complaint)}; {expected}"
 
-    def _unknown_key(self, path: TomlPath) -> str:
+    def _unknown_key(self, complaint: _Complaint) -> str:
+        path, table = complaint.path, complaint.table
         key = str(path[-1])
         where = _table_name(path[:-1])
-        owners = [table for table, owner in self._tables.items() if key in owner.model_fields]
-        known = list(self._tables) if len(path) == 1 else list(self._tables[str(path[0])].model_fields)
+        owners = [name for name, owner in self._tables.items() if key in owner.model_fields]
+        known = list(self._names()) if len(path) == 1 else list(table.model_fields) if table is not None else []
         near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         if len(path) == 1:
             if near:
@@ -75,20 +81,23 @@ class ProblemWriter:
             return f"unknown key '{key}' in {where}; it belongs under {_table_name((owners[0],))}"
         return f"unknown key '{key}' in {where}; known are {', '.join(known)}"
 
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys(name.partition(".")[0] for name in self._tables)
+
     def _expectation(self, complaint: _Complaint) -> str:
         """Return what was expected, with the field's own example."""
         expected = _WORDING.get(complaint.kind, complaint.expected)
-        if complaint.kind == "tuple_type" and complaint.path == ("source",):
-            expected = "a list of tables, each with the header [[source]]"
+        if complaint.kind == "tuple_type" and complaint.path in (("source",), ("receiver",)):
+            expected = f"a list of tables, each with the header {_table_name(complaint.path)}"
         if complaint.kind == "missing":
             expected = str(complaint.path[-1])
-        example = self._example(complaint.path)
+        example = self._example(complaint)
         return f"expected {expected}" + (f", for example {example}" if example and "such as" not in expected else "")
 
-    def _example(self, path: TomlPath) -> str:
-        names = [part for part in path if isinstance(part, str)]
-        table = self._tables.get(names[0]) if len(names) > 1 else None
-        field = table.model_fields.get(names[1]) if table is not None else None
+    def _example(self, complaint: _Complaint) -> str:
+        names = [part for part in complaint.path if isinstance(part, str)]
+        table = complaint.table
+        field = table.model_fields.get(names[1]) if table is not None and len(names) > 1 else None
         if field is None or not field.examples:
             return ""
         value = field.examples[0]
@@ -102,21 +111,35 @@ class ProblemWriter:
 
 @dataclass(frozen=True)
 class _Complaint:
-    """One error of validation."""
+    """One error of validation. `table` is that in which it stands, null outside of all."""
 
     kind: str
     path: TomlPath
     found: object
     expected: str
+    table: type[BaseModel] | None
 
     @staticmethod
-    def of(detail: Any) -> _Complaint:
+    def of(detail: Any, tables: Mapping[str, type[BaseModel]]) -> _Complaint:
         expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         # Members of a union are no part of the file.
-        path = tuple(part for part in detail["loc"] if part not in ("datetime", "date"))
-        return _Complaint(str(detail["type"]), path, detail["input"], expected)
+        path: TomlPath = tuple(part for part in detail["loc"] if part not in ("datetime", "date"))
+        table = tables.get(str(path[0])) if path else None
+        if len(path) > 2 and f"{path[0]}.{path[2]}" in tables:
+            table, path = tables[f"{path[0]}.{path[2]}"], (*path[:2], *path[3:])
+        kind = str(detail["type"])
+        if kind == "union_tag_invalid":
+            expected = f"kind is {detail['ctx']['tag'][:80]!r}; expected one of {detail['ctx']['expected_tags']}"
+        elif kind == "union_tag_not_found":
+            expected = f"has no kind; expected one of {', '.join(_kinds(str(path[0]), tables))}"
+        return _Complaint(kind, path, detail["input"], expected, table)
 
 
+def _kinds(name: str, tables: Mapping[str, type[BaseModel]]) -> list[str]:
+    return [repr(table.partition(".")[2]) for table in tables if table.startswith(f"{name}.")]
+
+
+_ARRAYS = ("source", "receiver")
 _WORDING = {
     "string_type": 'text in "quotes"',
     "tuple_type": 'a list in [brackets] of texts in "quotes"',
@@ -133,16 +156,18 @@ _WORDING = {
 def _table_name(path: TomlPath) -> str:
     if not path:
         return "the file"
-    return "[[source]]" if path[0] == "source" else f"[{path[0]}]"
+    name, dot, kind = str(path[0]).partition(".")
+    shown = f"[[{name}]]" if name in _ARRAYS else f"[{name}]"
+    return f"{shown} of kind {kind}" if dot else shown
 
 
 def _dotted(path: TomlPath) -> str:
     """Return a path as people say it: table.key (entry 2), or key of [[source]] number 2."""
     suffix = ""
-    if path[0] == "source" and len(path) > 1 and isinstance(path[1], int):
+    if path[0] in _ARRAYS and len(path) > 1 and isinstance(path[1], int):
         if len(path) == 2:
-            return f"[[source]] number {path[1] + 1}"
-        suffix = f" of [[source]] number {path[1] + 1}"
+            return f"[[{path[0]}]] number {path[1] + 1}"
+        suffix = f" of [[{path[0]}]] number {path[1] + 1}"
         path = path[2:]
     text = ""
     for part in path:
@@ -153,7 +178,7 @@ def _dotted(path: TomlPath) -> str:
 def _found(complaint: _Complaint) -> str:
     value = complaint.found
     # A customer's identifier, or a password that stands where its variable's name was asked for.
-    if "never_log" in complaint.path or "password_env" in complaint.path:
+    if "never_log" in complaint.path or str(complaint.path[-1]).endswith("_env"):
         return "a value that is not shown"
     if isinstance(value, bool):
         return "true" if value else "false"

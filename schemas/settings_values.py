@@ -1,10 +1,12 @@
-"""What the tables of settings share: the frozen base, lengths of time, counts."""
+"""What the tables of settings share: the frozen base, lengths of time, counts, zones, names."""
 
 from __future__ import annotations
 
+import difflib
 import re
+import zoneinfo
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
@@ -39,6 +41,29 @@ def parse_duration(value: object) -> timedelta:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
 Count = Annotated[int, Strict(), Field(ge=0)]
 Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+
+
+SOURCE_NAME_PATTERN: Final = r"^[a-z][a-z0-9_-]*$"
+# The name of a variable of the environment, in which a secret stands; never the secret itself.
+VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _time_zone(value: str) -> str:
+    zones = zoneinfo.available_timezones()
+    if value in zones:
+        return value
+    cities = {zone.rsplit("/", 1)[-1].lower(): zone for zone in sorted(zones, reverse=True)}
+    wanted = value.rsplit("/", 1)[-1].strip().lower().replace(" ", "_")
+    near = difflib.get_close_matches(wanted, cities, n=1, cutoff=0.7)
+    hint = f"; did you mean {cities[near[0]]!r}?" if near else ""
+    raise ValueError(f"an IANA time zone such as 'Europe/Helsinki'{hint}")
+
+
+TimeZoneName = Annotated[str, BeforeValidator(lambda value: _time_zone(value) if isinstance(value, str) else value)]
+# A column may be told by its number, which TOML writes without quotes.
+ColumnName = Annotated[
+    str, BeforeValidator(lambda value: str(value) if type(value) is int else value, json_schema_input_type=str | int)
+]
 
 
 class SettingsTable(BaseModel):
