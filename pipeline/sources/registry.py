@@ -57,6 +57,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",
     "pipeline.sources.amazon_connect",
+    "pipeline.sources.intercom",
     "pipeline.sources.meta",
     "pipeline.sources.zendesk",
     "pipeline.sources.canonical",
