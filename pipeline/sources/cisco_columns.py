@@ -17,7 +17,7 @@ from pipeline.sources.reading import group_records, lines, split_fields
 
 # The fields that are read, by the names of the documentation.
 FIELDS: Final = (
-    "cdrRecordType", "globalCallID_callManagerId", "globalCallID_callId", "globalCallId_ClusterID", "pkid",
+    "globalCallID_callManagerId", "globalCallID_callId", "globalCallId_ClusterID", "pkid",
     "dateTimeOrigination", "dateTimeConnect", "dateTimeDisconnect", "duration", "callingPartyNumber",
     "callingPartyUnicodeLoginUserID", "origDeviceName", "originalCalledPartyNumber", "finalCalledPartyNumber",
     "finalCalledPartyUnicodeLoginUserID", "destDeviceName", "outpulsedCalledPartyNumber", "origCause_value",
@@ -31,7 +31,7 @@ NEEDED: Final = (
 OTHER_NAMES: Final = {name: name.casefold() for name in FIELDS}
 # Where the fields stand in every file of release 9 or later, counted from 0.
 _PLACES: Final = {
-    "cdrRecordType": 0, "globalCallID_callManagerId": 1, "globalCallID_callId": 2, "dateTimeOrigination": 4,
+    "globalCallID_callManagerId": 1, "globalCallID_callId": 2, "dateTimeOrigination": 4,
     "callingPartyNumber": 8, "callingPartyUnicodeLoginUserID": 9, "origCause_value": 11,
     "originalCalledPartyNumber": 29, "finalCalledPartyNumber": 30, "finalCalledPartyUnicodeLoginUserID": 31,
     "destCause_value": 33, "dateTimeConnect": 47, "dateTimeDisconnect": 48, "pkid": 50, "duration": 55,

@@ -152,12 +152,12 @@ def _machines(context: ReadContext) -> tuple[str, ...]:
 
 
 def _leg(value: Mapping[str, str], machines: Sequence[str]) -> Fields | Sequence[Fields]:
-    if value.get("cdrRecordType") == "2" or _is_beside(value):
+    if _is_beside(value):
         return ()
     caller_number, called_number = value.get("callingPartyNumber", ""), value.get("finalCalledPartyNumber", "")
     connected = epoch("dateTimeConnect", value.get("dateTimeConnect"))
     if connected is None and not called_number:
-        return ()  # a handset was lifted and put back
+        return ()  # a handset was lifted and put back, or it is a record of quality
     if _CONFERENCE(caller_number) and _CONFERENCE(called_number):
         return ()
     call_id, origin = value.get("globalCallID_callId"), epoch("dateTimeOrigination", value.get("dateTimeOrigination"))

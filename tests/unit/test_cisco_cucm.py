@@ -165,7 +165,7 @@ def test_a_call_out_is_its_callers(tmp_path: Path) -> None:
     ("dialled", "sent", "meant"),
     [
         ("00407654321", "0407654321", OTHER),  # with the digit for an outside line
-        (OTHER, "407654321", OTHER),
+        ("+12145551212", "2145551212", "+12145551212"),
         ("0407654321", "", OTHER),
     ],
 )
@@ -340,7 +340,7 @@ def test_a_talk_that_went_on_after_barging_counts(tmp_path: Path) -> None:
         {"destDeviceName": "ParkingLotDevice", "finalCalledPartyNumber": "4444"},
         {"huntPilotDN": "2000", "finalCalledPartyNumber": "2000", "destDeviceName": "ANN_2"},
         {"finalCalledPartyNumber": "5000", "destDeviceName": "UNITY"},
-        {"finalCalledPartyNumber": "6001", "destDeviceName": "cti_port_7"},
+        {"finalCalledPartyNumber": "6001", "destDeviceName": "Cti_Port_7"},
     ],
 )
 def test_what_a_machine_answered_is_no_talk(tmp_path: Path, cells: dict[str, str]) -> None:
@@ -372,6 +372,14 @@ def test_a_diverted_call_keeps_the_talk_before_it(tmp_path: Path) -> None:
         ({"finalCalledPartyNumber": "2001"}, "2001"),
         ({"finalCalledPartyNumber": "2000"}, PHONE),  # the member's number is hidden by a setting
         ({"finalCalledPartyNumber": "2000", "finalCalledPartyUnicodeLoginUserID": "alice"}, "alice"),
+        (
+            {
+                "finalCalledPartyNumber": "2000",
+                "finalCalledPartyUnicodeLoginUserID": "alice",
+                "destDeviceName": "SOFTPHONE7",
+            },
+            "alice",
+        ),
     ],
 )
 def test_a_member_of_a_hunt_list_is_told_from_its_pilot(tmp_path: Path, cells: dict[str, str], endpoint: str) -> None:
@@ -420,12 +428,15 @@ def test_every_field_is_found_without_a_header_as_with_one(tmp_path: Path) -> No
         row("44", origCalledPartyRedirectOnBehalfOf="27"),
         into_bridge(5, CUSTOMER, TRUNK),
         row("46", lastRedirectRedirectOnBehalfOf="14"),
+        row("47", dateTimeDisconnect="0"),
+        row("48", joinOnBehalfOf="33"),
+        row("49", 1, None, origCause_value="17"),
     )  # fmt: skip
     with_names = rows(batches(written(tmp_path, *records)))
     without = rows(batches(written(tmp_path, *records, is_headed=False)))
 
     assert [{**leg, "raw_id": ""} for leg in without] == [{**leg, "raw_id": ""} for leg in with_names]
-    assert len(without) == 5
+    assert len(without) == 7
 
 
 @pytest.mark.parametrize(
@@ -451,6 +462,23 @@ def test_records_of_quality_give_nothing(tmp_path: Path) -> None:
     assert parsing.recognised(path) == "cisco_cucm"
     assert (batch.record_count, rows([batch])) == (0, [])
     assert "tell of no conversation" in batch.warnings[0]
+
+
+def test_records_of_quality_may_stand_between_calls_without_their_header(tmp_path: Path) -> None:
+    path = written(tmp_path, row(), is_headed=False)
+    path.write_text(path.read_text() + line(["2", "2", "41", "1", "2001", "101", "1709629290", "9"]))
+
+    (batch,) = batches(path)
+
+    assert (len(rows([batch])), letters([batch])) == (1, [])
+
+
+def test_a_file_that_a_spreadsheet_saved_with_semicolons_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, row())
+    path.write_text(path.read_text().replace(",", ";"))
+
+    assert parsing.recognised(path) == "cisco_cucm"
+    assert [leg["to_endpoint"] for leg in rows(batches(path))] == ["2001"]
 
 
 def test_files_that_were_joined_are_read_each_by_its_own_header(tmp_path: Path) -> None:
