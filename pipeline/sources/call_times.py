@@ -57,3 +57,17 @@ def seconds(field: str, text: object) -> float:
     if not 0 <= length < float("inf"):
         raise InvalidRecord(f"{field}: expected seconds, 0 or more")
     return length
+
+
+def utc_stamp(field: str, text: object, reader: InstantReader) -> datetime | None:
+    """Return the instant that a stamp says, in UTC where it names no offset; None when empty or a year before 1970.
+
+    Systems write the year 1 for what never happened.
+
+    Raises:
+        InvalidRecord: when it cannot be read, or has no time of day.
+    """
+    found = stamp(field, text, reader)
+    if found is None or found.year < 1970:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -54,6 +54,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
+    "pipeline.sources.teams",
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",
     "pipeline.sources.amazon_connect",
