@@ -18,7 +18,15 @@ from benchmarks.measuring import BenchmarkFailed, Usage, run_python, spread, typ
 from benchmarks.replay import PLAIN, READING, REPLAY, Measurement
 from benchmarks.stages import Stopwatch
 
-TINY = command.Sizes([(100, 1), (200, 1)], messages=20, mail_repetitions=1, open_interactions=40, folds=2, hot=(40,))
+TINY = command.Sizes(
+    [(100, 1), (200, 1)],
+    messages=20,
+    mail_repetitions=1,
+    open_interactions=40,
+    folds=2,
+    hot=(40,),
+    parsed_megabytes=0.01,
+)
 
 # Parts that need a broker, see tests/integration/test_live_benchmarks.py.
 LIVE = ("live", "latency")
@@ -42,6 +50,7 @@ def test_one_run_measures_everything_and_prints_ratios(
     assert re.search(r"^20 emails: [\d,]+ emails a second\.$", printed, re.MULTILINE)
     assert re.search(r"^\| 40 +\| 2 ", printed, re.MULTILINE)
     assert re.search(r"^\| 40 +\| 10 ", printed, re.MULTILINE)
+    assert re.search(r"^\| twilio +\| 0\.0 +\| [\d,]+ +\| [\d,]+ +\| csv, json ", printed, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
 
 
