@@ -61,6 +61,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.intercom",
     "pipeline.sources.meta",
     "pipeline.sources.zendesk",
+    "pipeline.sources.freshdesk",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
 )
