@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
+from pipeline.errors import ConfigurationError
 from pipeline.parties import is_long_number
+from pipeline.sources.registry import ReadContext
 
 _SHORT: Final = re.compile(r"\d{1,6}").fullmatch
 
@@ -37,3 +41,22 @@ def direction_between(caller: End, called: End) -> str | None:
     if caller.device:
         return "outbound"
     return "inbound" if called.device else None
+
+
+def machine_patterns(context: ReadContext) -> tuple[str, ...]:
+    """Return what a company says of the numbers and devices that answer without being a person: options.machines.
+
+    Raises:
+        ConfigurationError: when it is no list of texts.
+    """
+    value = context.options.get("machines", [])
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise ConfigurationError(
+            f'{context.file}: options.machines is {value!r}; expected numbers and devices, as in ["5000", "CTI_*"]'
+        )
+    return tuple(name.strip().casefold() for name in value)
+
+
+def is_machine(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Return whether one of the names fits a pattern; "*" stands for any characters, and case says nothing."""
+    return any(fnmatchcase(name.casefold(), pattern) for name in names for pattern in patterns)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.parties import is_long_number
 from pipeline.sources.asterisk_layout import first_lines
-from pipeline.sources.call_ends import End, direction_between, end_of_number
+from pipeline.sources.call_ends import End, direction_between, end_of_number, is_machine, machine_patterns
 from pipeline.sources.call_times import epoch, seconds
 from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.cisco_columns import (
@@ -114,7 +113,7 @@ class CiscoCucm:
             InvalidRecord: when an archive ends in the middle.
         """
         rename = renaming(context, FIELDS, OTHER_NAMES)
-        machines = _machines(context)
+        machines = machine_patterns(context)
 
         def check(columns: Sequence[str]) -> None:
             if not is_quality_table(columns):
@@ -139,16 +138,6 @@ class CiscoCucm:
         columns = layout.columns if layout else ()
         records = cisco_records(path, delimiter, columns, check)
         yield from translated(records, leg, context, "line", path.stat().st_size)
-
-
-def _machines(context: ReadContext) -> tuple[str, ...]:
-    """Return the patterns of what answers without being a person."""
-    value = context.options.get("machines", [])
-    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
-        raise ConfigurationError(
-            f'{context.file}: options.machines is {value!r}; expected numbers and devices, as in ["5000", "CTI_*"]'
-        )
-    return tuple(name.strip().casefold() for name in value)
 
 
 def _leg(value: Mapping[str, str], machines: Sequence[str]) -> Fields | Sequence[Fields]:
@@ -266,13 +255,13 @@ def _status(value: Mapping[str, str], is_connected: bool, machines: Sequence[str
     is_waiting = (
         final == _hunt_pilot(value) and not value.get("finalCalledPartyUnicodeLoginUserID") and not _PHONE(device)
     )
-    is_machine = (
+    is_nobody = (
         is_waiting
         or _ANNOUNCEMENT(final) is not None
         or device.casefold() == _PARKED
-        or any(fnmatchcase(name.casefold(), machine) for name in (final, device) for machine in machines)
+        or is_machine((final, device), machines)
     )
-    return "ivr" if is_machine else "answered"
+    return "ivr" if is_nobody else "answered"
 
 
 SOURCE: Final = CiscoCucm()

@@ -45,6 +45,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.freeswitch_csv",
     "pipeline.sources.fusionpbx",
     "pipeline.sources.cisco_cucm",
+    "pipeline.sources.threecx",
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
     "pipeline.sources.gmail",

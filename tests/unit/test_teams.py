@@ -330,6 +330,12 @@ def test_a_call_from_the_telephone_network_to_a_user(tmp_path: Path) -> None:
     assert leg["session_id"] == "e523d2ed-2966-4b6b-925b-754a88034cc5"
 
 
+def test_who_called_whom_is_told_by_the_session_not_by_the_organiser(tmp_path: Path) -> None:
+    assert [leg["direction"] for leg in facts(tmp_path, record(session(telephone(), ALICE), organizer=ALICE))] == [
+        "inbound"
+    ]
+
+
 def test_a_call_of_a_user_to_the_telephone_network(tmp_path: Path) -> None:
     (found,) = told(tmp_path, record(session(BO, telephone(OTHER)), organizer=BO))
 
