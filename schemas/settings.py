@@ -351,11 +351,11 @@ class Configuration(SettingsTable):
     receive: ReceiveSettings = Field(
         default_factory=ReceiveSettings,
         description="The process that takes in events as they happen.",
-        examples=[{"listen": "127.0.0.1:8770"}],
+        examples=[{"folder": ".bypassflow-receive"}],
     )
     receiver: tuple[Receiver, ...] = Field(
         default=(),
-        description="What it listens to, follows or asks.",
+        description="What it follows.",
         examples=[[{"kind": "file", "source": "pbx", "path": "Master.csv", "format": "asterisk_cdr"}]],
     )
 

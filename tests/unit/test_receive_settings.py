@@ -27,11 +27,7 @@ def problem(text: str, base: Path, **environment: str) -> str:
         (FILE.replace("asterisk_cdr", "asterisk_cdrs"), "did you mean 'asterisk_cdr'?"),
         (FILE.replace("asterisk_cdr", "maildir"), "not written line by line"),
         (FILE + FILE, "[[receiver]] number 2 follows Master.csv, as [[receiver]] number 1 does"),
-        ('[receive]\nlisten = "nowhere"\n', "receive.listen is 'nowhere'"),
-        ('[receive]\nlisten = "127.0.0.1:0"\n', "listen names no port"),
-        ('[receive]\nkey_file = "a.key"\n', "certificate_file and key_file are needed together"),
-        ('[receive]\npatience = "10ms"\n', "patience"),
-        ("[receive]\nlargest_body = 1\n", "1024"),
+        ("[receive]\nwaiting_records = 1\n", "1000"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(text: str, words: str, tmp_path: Path) -> None:
