@@ -53,7 +53,7 @@ class Zendesk:
             "times, requester, assignee, author, channel, addresses and numbers, Message-ID",
             "subjects, texts, tags, custom fields",
             "records",
-            "answers recorded for a client library's tests; Message-IDs and calls in published examples",
+            "answers recorded for a client library's tests; a Message-ID in published code; calls in documentation",
         ),
         Format(
             "chat resource, JSON",
