@@ -31,7 +31,7 @@ def end_of_number(text: str | None) -> End:
     text = (text or "").strip()
     if _SHORT(text):
         return End(device=text, number=text)
-    return End(number=text) if is_long_number(text) or text[:1] == "*" else End()
+    return End(number=text) if is_long_number(text) else End()
 
 
 def direction_between(caller: End, called: End) -> str | None:

@@ -93,7 +93,7 @@ def _session(entry: Mapping[str, Any], own: str | None, reader: InstantReader) -
     failure = entry.get("failureInfo")
     stage = failure.get("stage") if isinstance(failure, dict) else None
     return _Session(
-        _party(entry.get("caller"), own), _party(entry.get("callee"), own), start, max(start, end),
+        _party(entry.get("caller"), own), _party(entry.get("callee"), own), start, end,
         stage != _NEVER_SET_UP,
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def _leg(
     our_side, other_side = ("from", "to") if is_outbound else ("to", "from")
     return {
         "started_at": started,
-        "answered_at": answered if status == "answered" else None,
+        "answered_at": answered,
         "ended_at": ended,
         "status": status,
         "direction": "outbound" if is_outbound else "inbound",

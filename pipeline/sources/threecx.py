@@ -76,11 +76,11 @@ class ThreeCx:
     name = "threecx"
     title = "3CX call data records"
     description = (
-        "cdr.log of 3CX, with the fields in the order of its documentation, or with a header; other orders by "
-        "mapping = { time-start = 1, from-no = 10, ... }, columns counted from 1. Times are told by the id of the "
-        "call where callid is among the fields, else local to `timezone`. options.machines lists extensions of yours "
-        'that are queues, menus or voicemails, as in options = { machines = ["80*", "999"] }; with from-type, to-type '
-        "and final-type among the fields it is not needed. May be packed with gzip or zstd."
+        "cdr.log of 3CX, with the fields in the order of its documentation, or with a header; other orders by a "
+        "mapping, as in mapping = { time-start = 1, from-no = 10 }, columns counted from 1. Times are told by the id "
+        "of the call where callid is among the fields, else local to `timezone`. options.machines lists extensions of "
+        'yours that are queues, menus or voicemails, as in options = { machines = ["80*", "999"] }; with from-type, '
+        "to-type and final-type among the fields it is not needed. May be packed with gzip or zstd."
     )
     carries = frozenset({"observation"})
     formats = (
@@ -89,7 +89,7 @@ class ThreeCx:
             "ids, times, length, parties, who was reached at last, types",
             "billing, display names, chain, queue agents who missed the call",
             "records",
-            "two calls of 2020 and 2023 printed in programs that read them; the order in seven such programs",
+            "two calls of 2020 and 2023 printed in programs that read them; the order in several such programs",
         ),
         Format(
             "lines in another order, by mapping, or with a header",
@@ -239,8 +239,9 @@ def _sides(value: Mapping[str, Any]) -> tuple[End, End, str | None]:
     if caller.device and dialled.device is None and dialled != End():
         # We called somebody outside; if the call was passed on among us, the last one talked.
         return (final if final.device else caller), dialled, None
-    queue = dialled.device if dialled != final and caller.device is None else None
-    return caller, final, queue
+    # What was dialled is a queue or a group unless it is somebody's telephone, who passed the call on.
+    is_passed_on = _type(value.get("to-type")) == "extension"
+    return caller, final, None if dialled == final or is_passed_on else dialled.device
 
 
 def _end(text: object) -> End:

@@ -71,6 +71,14 @@ def service(role: str = "skypeForBusinessAudioVideoMcu", **identity: str) -> dic
     return found | ({"associatedIdentity": identity} if identity else {})
 
 
+VOICE_APPLICATION = {
+    "associatedIdentity": {
+        "@odata.type": "#microsoft.graph.communicationsApplicationInstanceIdentity",
+        "id": "x",
+        "displayName": "Main line",
+        "tenantId": OURS,
+    }
+}
 ALICE, BO = user("Alice Aalto", userPrincipalName="alice@acme.example"), user("Bo Berg")
 
 
@@ -124,7 +132,9 @@ def batches(
 
 
 def facts(folder: Path, *records: Mapping[str, Any], tenant: str | None = None) -> list[dict[str, Any]]:
-    return rows(batches(written(folder, *records), options={"tenant": tenant} if tenant else {}))
+    read = batches(written(folder, *records), options={"tenant": tenant} if tenant else {})
+    assert letters(read) == []
+    return rows(read)
 
 
 def told(folder: Path, *records: Mapping[str, Any], tenant: str | None = None) -> list[dict[str, Any]]:
@@ -358,16 +368,23 @@ def test_older_records_have_a_set_of_identities(tmp_path: Path) -> None:
     assert (outbound["direction"], outbound["representative_id"]) == ("outbound", "bo")
 
 
-@pytest.mark.parametrize("second", [BO, user("Nobody Known")])
+@pytest.mark.parametrize("second", [ALICE, user("Nobody Known"), VOICE_APPLICATION, service("voicemail")])
 def test_a_call_between_users_is_internal_though_the_directory_lacks_one(
     tmp_path: Path, second: dict[str, Any]
 ) -> None:
-    internal = record(session(ALICE, second), organizer=ALICE)
+    internal = record(session(BO, second), organizer=BO)
 
     (leg,) = facts(tmp_path, internal)
 
     assert (leg["direction"], leg["attempt"]) == ("internal", "talk")
+    assert leg["from_endpoint"] == leg["to_endpoint"] == "Bo Berg"
     assert told(tmp_path, internal) == []
+
+
+def test_the_id_of_a_tenant_is_the_same_in_any_case(tmp_path: Path) -> None:
+    (leg,) = facts(tmp_path, record(session(ALICE, user("Bo Berg", OURS.upper())), organizer=ALICE))
+
+    assert leg["direction"] == "internal"
 
 
 def test_a_meeting_of_our_own_is_internal(tmp_path: Path) -> None:
@@ -382,7 +399,10 @@ def test_a_meeting_of_our_own_is_internal(tmp_path: Path) -> None:
 
 def test_a_queue_passes_a_call_on_to_who_takes_it(tmp_path: Path) -> None:
     passed = record(
-        session(telephone(), service("skypeForBusinessCallQueues", id="q", displayName="Sales", tenantId=OURS), 0, 180),
+        session(
+            telephone(), service("skypeForBusinessCallQueues", id="q", displayName="Sales", tenantId=OURS), 15, 180
+        ),
+        session(service(), user("Early Bird"), 0, 10),
         session(service(), BO, 20, 40, failureInfo={"stage": "callSetup", "reason": "not answered"}),
         session(service(), ALICE, 45, 180),
     )
@@ -392,7 +412,7 @@ def test_a_queue_passes_a_call_on_to_who_takes_it(tmp_path: Path) -> None:
 
     assert (found["token"], found["direction"], found["representative_id"]) == (token(CUSTOMER), "inbound", "alice")
     assert found["talk_seconds"] == 135
-    assert (leg["started_at"], leg["answered_at"]) == (datetime(2024, 3, 5, 9), datetime(2024, 3, 5, 9, 0, 45))
+    assert (leg["started_at"], leg["answered_at"]) == (datetime(2024, 3, 5, 9, 0, 15), datetime(2024, 3, 5, 9, 0, 45))
 
 
 def test_each_moment_of_a_call_of_several_counts_once(tmp_path: Path) -> None:
@@ -465,8 +485,7 @@ def test_who_is_no_user_of_ours_is_from_outside(tmp_path: Path, end: dict[str, A
 @pytest.mark.parametrize(
     "bot",
     [
-        {"associatedIdentity": {"@odata.type": "#microsoft.graph.communicationsApplicationInstanceIdentity", "id": "x",
-                                "displayName": "Main line", "tenantId": OURS}},
+        VOICE_APPLICATION,
         {"identity": {"applicationInstance": {"id": "x", "displayName": "Main line", "tenantId": OURS}}},
         service("customBot", id="x", displayName="Main line", tenantId=OURS),
         None,
@@ -510,6 +529,7 @@ def test_a_record_of_services_alone_tells_of_no_call(tmp_path: Path) -> None:
         ({"sessions": [session(telephone(), user("Bo Berg", None)) | {"startDateTime": None}]}, "sessions.startDateT"),
         ({"sessions": [session({"identity": {"user": {"id": "1"}}}, telephone())]}, "sessions: users without tenantId"),
         ({"sessions": [session(telephone(), ALICE) | {"endDateTime": "soon"}]}, "sessions.endDateTime: "),
+        ({"sessions": [session(telephone(), ALICE, 90, 0)]}, "ended_at is before started_at"),
     ],
 )
 def test_a_call_record_that_cannot_be_used_is_a_dead_letter(

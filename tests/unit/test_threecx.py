@@ -132,6 +132,28 @@ def test_a_call_through_a_queue_is_of_who_was_reached_at_last(tmp_path: Path) ->
     assert (leg["via_endpoint"], leg["to_endpoint"]) == ("960", "504")
 
 
+@pytest.mark.parametrize(
+    ("fields", "queue"),
+    [
+        ({"to_type": ""}, "960"),
+        ({"from_no": "Ext.505"}, "960"),
+        ({"to_no": "Ext.505", "to_type": "Extension"}, None),  # a colleague passed it on
+        ({"to_no": "Ext.504"}, None),
+        ({"final_number": ""}, None),
+    ],
+)
+def test_what_was_dialled_is_a_queue_unless_it_is_a_telephone(
+    tmp_path: Path, fields: dict[str, str], queue: str | None
+) -> None:
+    assert [leg["via_endpoint"] for leg in facts(tmp_path, call(**fields))] == [queue]
+
+
+def test_a_call_may_last_for_hours(tmp_path: Path) -> None:
+    (found,) = facts(tmp_path, call(duration="01:00:05", time_end="2024/03/05 10:00:05"))
+
+    assert found["talk_seconds"] == 3605
+
+
 def test_a_call_out_is_its_callers(tmp_path: Path) -> None:
     (found,) = told(tmp_path, outgoing())
 
@@ -209,9 +231,10 @@ def test_what_a_machine_answered_is_no_talk(
     assert [leg["attempt"] for leg in facts(tmp_path, direct(), call(**fields), machines=machines)[1:]] == [attempt]
 
 
-def test_machines_are_a_list(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"options\.machines is '960'; expected numbers and devices"):
-        batches(written(tmp_path, call()), options={"machines": "960"})
+@pytest.mark.parametrize("value", ["960", [960], [""]])
+def test_machines_are_a_list_of_texts(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"options\.machines is .*960.*|options\.machines is \[''\]"):
+        batches(written(tmp_path, call()), options={"machines": value})
 
 
 @pytest.mark.parametrize("since", [1601, 1970])
@@ -271,6 +294,7 @@ def test_a_header_is_no_call(tmp_path: Path) -> None:
 
     assert parsing.recognised(path) == "threecx"
     assert [row["session_id"] for row in rows(batches(path))] == ["612504"]
+    assert letters(batches(path)) == []
 
 
 def test_another_order_is_mapped(tmp_path: Path) -> None:
