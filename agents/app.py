@@ -20,7 +20,7 @@ import faust
 
 from agents.delivery import Fetch, deliver_runs
 from pipeline.errors import BypassflowError, TransientError
-from schemas.log import Entry
+from schemas.log import NO_HEADERS, Entry
 from schemas.topics import MAX_MESSAGE_BYTES
 
 # Exit codes as in sysexits.h: a supervisor starts the process again after all but a configuration error.
@@ -86,8 +86,12 @@ def entries_of(events: Sequence[Any]) -> Iterator[tuple[str, int, Entry]]:
     """Yield the messages of delivered runs: topic by its full name, partition, and the message as the core has it."""
     for event in events:
         for record in event.value.records:
-            entry = Entry(record.offset, record.value, record.key, dict(record.headers), record.timestamp)
-            yield record.topic, record.partition, entry
+            headers = dict(record.headers) if record.headers else NO_HEADERS
+            yield (
+                record.topic,
+                record.partition,
+                Entry(record.offset, record.value, record.key, headers, record.timestamp),
+            )
 
 
 class Desk:

@@ -19,7 +19,8 @@ from schemas.log import Entry
 MOST_RUNS = 8
 LINGER = 0.05
 # After so many bytes there are more to come: they are gathered for as long as the fold took, because planning a fold
-# costs as much as folding thousands of facts. Unit of the second: seconds.
+# costs as much as folding thousands of facts; not where more waits already than is taken at once. Unit of the second:
+# seconds.
 BULK_BYTES = 200_000
 LONGEST_REST = 1.0
 # A checkpoint costs as much as is open, and nothing is said meanwhile; without one a restart folds again what came
@@ -129,7 +130,8 @@ def add_correlate(app: faust.App, correlate: Correlate, topic: str, partition: i
             if entries:
                 begun = time.monotonic()
                 await desk.do(partial(correlate.fold, entries, is_ours))
-                if sum(len(entry.value or b"") for entry in entries) > BULK_BYTES:
+                is_bulk = sum(len(entry.value or b"") for entry in entries) > BULK_BYTES
+                if is_bulk and len(events) < MOST_RUNS:
                     await asyncio.sleep(min(time.monotonic() - begun, LONGEST_REST))
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # signals call with keywords that few want

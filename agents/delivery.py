@@ -20,7 +20,7 @@ from mode.threads import MethodQueue
 
 # Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
 # the sooner all of them work at the same time.
-LONGEST_RUN: Final = 125
+LONGEST_RUN: Final = 500
 _CALLS_AT_ONCE: Final = 8
 
 

@@ -19,7 +19,7 @@ from schemas.log import Draft, Log
 from schemas.topics import FACTS, partition_of
 
 # A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
-MOST_RUNS = 64
+MOST_RUNS = 16
 LINGER = 0.1
 
 

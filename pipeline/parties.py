@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pipeline.errors import InvalidRecord
 from pipeline.identifiers import WITHHELD_WORDS, Identifiers
@@ -52,6 +53,7 @@ def is_long_number(text: str) -> bool:
     return _LONG_NUMBER.search(text) is not None
 
 
+@lru_cache(maxsize=10_000)
 def endpoint_of(text: str | None) -> str | None:
     """Return a device, queue or representative as the source names it, or None when it could be a customer."""
     if not text:

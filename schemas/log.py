@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
+
+NO_HEADERS: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A message at its place. `written_at_ms`: milliseconds since 1970, as the broker or the producer says."""
+class Entry(NamedTuple):
+    """A message at its place. `written_at_ms`: milliseconds since 1970, as the broker or the producer says.
+
+    A plain tuple, because there is one for each message.
+    """
 
     offset: int
     value: bytes | None
     key: bytes | None = None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Mapping[str, bytes] = NO_HEADERS
     written_at_ms: int = 0
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
 from pipeline.outcomes import Group, OutcomeReader, require_company
-from pipeline.sources.registry import DeadLetter
+from pipeline.sources.registry import DeadLetter, sources
 from schemas.log import Entry
 from schemas.packing import InvalidPack, unpack
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
@@ -257,6 +257,8 @@ def open_live(
         with Store.create(path) as new:
             new.record_run(run)
             new.publish(path)
+    # Which facts a format carries is asked of its parser: all are loaded now, not while a batch waits.
+    sources()
     store = _open(path, memory_limit, tell)
     try:
         store.connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_FROM}'")

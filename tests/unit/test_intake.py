@@ -316,6 +316,50 @@ def _columns(value: Any) -> Mapping[str, Any]:
 # What is sent on
 
 
+_SEEDS = [orjson.dumps(value) for value in (CALL, CONTACT, READING, REJECTED, [CALL, CONTACT], {**CALL, "kind": "x"})]
+_PIECES = [
+    b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-0", b"007", b"1.", b"null", b"true",
+    b'"', b'"\\ud800"', b"\\", b"\x00",
+    b"\xff", b"\xef\xbb\xbf", b"[", b"]", b"{", b"}", b",", b":", b" ", b"\n", b"/**/", b'"kind":"contact",',
+    b"9" * 400, b"[" * 300,
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_SEEDS),
+            st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from([b"", *_PIECES])), max_size=3),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(max_examples=400, deadline=None)
+def test_what_is_read_at_once_is_what_is_read_with_care(
+    damaged: list[tuple[bytes, list[tuple[float, int, bytes]]]],
+) -> None:
+    messages = []
+    for offset, (data, damages) in enumerate(damaged):
+        for share, length, piece in damages:
+            start = int(share * len(data))
+            data = data[:start] + piece + data[start + length :]
+        messages.append(message(data, offset))
+    at_once = intake().take(messages, READ_AT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.intake._read", lambda data: None)
+        with_care = intake().take(messages, READ_AT)
+    assert (at_once.record_count, at_once.lanes) == (with_care.record_count, with_care.lanes)
+    assert sorted(at_once.letters, key=_place_of) == sorted(with_care.letters, key=_place_of)
+    assert at_once.facts.keys() == with_care.facts.keys()
+    for kind in at_once.facts:
+        assert sorted(map(repr, rows(at_once, kind))) == sorted(map(repr, rows(with_care, kind)))
+
+
+def _place_of(event: DeadEvent) -> str:
+    return event.letter.raw_id
+
+
 def test_facts_go_through_a_message_and_come_back() -> None:
     found = take(CALL, CONTACT, READING, b"{")
     (data,) = pack_facts(found, "acme")
