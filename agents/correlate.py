@@ -22,7 +22,7 @@ LINGER = 0.05
 # costs as much as folding thousands of facts; not where more waits already than is taken at once. Unit of the second:
 # seconds.
 BULK_BYTES = 200_000
-LONGEST_REST = 1.0
+LONGEST_REST = 0.3
 # A checkpoint costs as much as is open, and nothing is said meanwhile; without one a restart folds again what came
 # since: so many facts, or so many folds, take it some seconds. Each closing of time is a fold of its own.
 CHECKPOINT_FACTS = 500_000
