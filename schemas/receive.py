@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args
 
 from pydantic import Field
 
@@ -44,7 +44,7 @@ class _Receiver(SettingsTable):
     )
 
 
-class _Parsed(_Receiver):
+class ParsedReceiver(_Receiver):
     """What receivers share whose records a parser of files reads."""
 
     format: str = Field(
@@ -67,7 +67,7 @@ class _Parsed(_Receiver):
     )
 
 
-class FileReceiver(_Parsed):
+class FileReceiver(ParsedReceiver):
     """`[[receiver]]` of kind file: a file to which a system appends a line for each record."""
 
     kind: Literal["file"] = Field(description="Follows a growing file.", examples=["file"])
@@ -91,8 +91,12 @@ class FileReceiver(_Parsed):
     )
 
 
+# One line a kind.
+_Kinds: TypeAlias = Union[  # noqa: UP007 - of a single kind it is no union
+    FileReceiver,
+]
+Receiver = Annotated[_Kinds, Field(discriminator="kind")]
 # By kind.
 RECEIVERS: Final[dict[str, type[SettingsTable]]] = {
-    "file": FileReceiver,
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(_Kinds) or (_Kinds,)
 }
-Receiver = FileReceiver

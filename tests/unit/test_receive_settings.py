@@ -27,6 +27,10 @@ def problem(text: str, base: Path, **environment: str) -> str:
         (FILE.replace("asterisk_cdr", "asterisk_cdrs"), "did you mean 'asterisk_cdr'?"),
         (FILE.replace("asterisk_cdr", "maildir"), "not written line by line"),
         (FILE + FILE, "[[receiver]] number 2 follows Master.csv, as [[receiver]] number 1 does"),
+        (FILE.replace('"file"', '"fax"'), "[[receiver]] number 1: kind is 'fax'; expected one of 'file'"),
+        (FILE.replace('kind = "file"\n', ""), "[[receiver]] number 1: has no kind; expected one of 'file'"),
+        (FILE + "lookbac = 1\n", "unknown key 'lookbac' in [[receiver]]; did you mean 'lookback'?"),
+        (FILE + "lookback = -1\n", "lookback of [[receiver]] number 1 is the number -1"),
         ("[receive]\nwaiting_records = 1\n", "1000"),
     ],
 )
