@@ -7,7 +7,7 @@ an offset is UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # A column of whole numbers with gaps is written as fractions by tools that have no whole number for a gap.
 _WHOLE: Final = re.compile(r"(\d{1,20})\.0")
 _YEARS: Final = range(1970, 2200)
+_ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
 
 
 def text_of(value: object) -> str:
@@ -54,6 +55,20 @@ def id_of(value: object) -> str | None:
     """
     text = _WHOLE.sub(r"\1", text_of(value))
     return text if _ID.fullmatch(text) and text != "0" else None
+
+
+def texts_of(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the texts that stand in these fields, in their order; each as long as a word may be."""
+    return [text[:1_000] for name in names if (text := text_of(values.get(name)))]
+
+
+def addresses_in(value: object) -> list[str]:
+    """Return the email addresses in a text, in lower case; at most a hundred.
+
+    >>> addresses_in("Maija V <Maija@customer.example>; matti@acme.example")
+    ['maija@customer.example', 'matti@acme.example']
+    """
+    return _ADDRESS.findall(text_of(value)[:20_000].lower())[:100]
 
 
 def named_fields(option: str, context: ReadContext) -> tuple[str, ...]:

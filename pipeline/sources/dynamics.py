@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from pipeline.errors import ConfigurationError
 from pipeline.sources.beside import Beside
-from pipeline.sources.crm_exports import layout_of, without_progress
+from pipeline.sources.crm_exports import Layout
+from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject
 from pipeline.sources.dynamics_objects import (
     ACTIVITIES,
     KEYS,
@@ -17,15 +17,13 @@ from pipeline.sources.dynamics_objects import (
     OTHER,
     PARTY,
     POINTER,
-    ToldTable,
     logical_name,
     tell_layout,
 )
 from pipeline.sources.dynamics_parties import LISTS, look_beside
 from pipeline.sources.dynamics_records import RecordReader
-from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.translation import require_columns, translated
+from pipeline.sources.registry import Format, ReadContext
+from pipeline.sources.translation import require_columns
 
 _READ: Final = (*KINDS, POINTER, NOTE, "contact", "lead", "account", "incident", "systemuser")
 # What an unreadable record counts as: none of them is a raw event.
@@ -34,7 +32,7 @@ _UNREADABLE: Final = {
 }  # fmt: skip
 
 
-class Dynamics:
+class Dynamics(CrmExport):
     """Answers of the Web API as JSON, and tables of Dataverse as CSV with logical names."""
 
     name = "dynamics"
@@ -75,60 +73,32 @@ class Dynamics:
         "is taken for a customer.",
     )
 
-    def recognise(self, sample: Sample) -> Recognition | None:
-        """Return a claim on an answer of the Web API or a table of Dataverse."""
-        if sample.is_directory:
-            return None
-        told = _tell(sample.head)
-        return Recognition(told.confidence, told.evidence) if told is not None else None
+    lists = LISTS
+    objects = _READ
+    unreadable: ClassVar = _UNREADABLE
+    ticket = "incident"
+    holds = "a table of Dataverse"
+    remedy = "export all of its columns"
 
-    def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
-        """Yield batches of facts. A file that bears activities ends with how far it reaches.
+    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+        """Return the table of an answer of the Web API, or of a table of Dataverse, by its columns."""
+        return tell_layout(layout, start)
 
-        The files beside one of activities are read first, for who took part in them; see `Beside`.
-
-        Raises:
-            ConfigurationError: when the table cannot be told, or an option or the mapping does not fit.
-            InvalidRecord: when a document is broken or an archive damaged; what came before it is yielded first.
-        """
-        start, size = head(path), path.stat().st_size
-        layout = layout_of(start, LISTS)
-        told = _table(start, context)
-        key = KEYS.get(told.name, "activityid")
-        if layout.form is None and told.name in _READ:
+    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+        """Make sure that a table has ids."""
+        if told.name in _READ:
+            key = KEYS.get(told.name, "activityid")
             require_columns(context, {*layout.columns, *map(logical_name, layout.columns)}, (key,), {})
-        with Beside() as beside:
-            is_tied = told.name in (*ACTIVITIES, NOTE, OTHER)
-            looked = look_beside(path, context, beside) if is_tied else (frozenset[str](), list[str]())
-            reader = RecordReader(told.name, layout.form is None, context, beside, looked[0])
-            kind = _UNREADABLE.get(told.name, "activity")
-            batches = translated(layout.records(path), reader.tell, context, layout.unit, size, kind)
-            yield from batches if told.name != "incident" else without_progress(batches)
-            warnings = [*looked[1], *_warnings(told, reader, context)]
-            if warnings:
-                yield Batch({}, 0, warnings=tuple(warnings))
+
+    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+        """Return what reads the records of a file; activities are tied by who took part in them."""
+        is_tied = told.name in (*ACTIVITIES, NOTE, OTHER)
+        looked = look_beside(path, context, beside) if is_tied else (frozenset[str](), list[str]())
+        reader = RecordReader(told.name, layout.form is None, context, beside, looked[0])
+        return Opened(reader.tell, lambda: (*looked[1], *_warnings(told, reader, context)))
 
 
-def _table(start: bytes, context: ReadContext) -> ToldTable:
-    wanted = context.options.get("object")
-    if wanted is not None:
-        if wanted not in _READ:
-            raise ConfigurationError(f"object is {wanted!r}; expected one of {', '.join(_READ)}")
-        return ToldTable(str(wanted), 1.0, "the configuration names the table")
-    told = _tell(start)
-    if told is None:
-        raise ConfigurationError(
-            f"{context.file} cannot be told to hold a table of Dataverse; export all of its columns, or set object to "
-            f"one of {', '.join(_READ)}"
-        )
-    return told
-
-
-def _tell(start: bytes) -> ToldTable | None:
-    return tell_layout(layout_of(start, LISTS), start)
-
-
-def _warnings(told: ToldTable, reader: RecordReader, context: ReadContext) -> Iterator[str]:
+def _warnings(told: ToldObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:
     if told.name == PARTY:
         yield (
             f"{context.file}: who took part in activities; it is looked up when those beside it are read, and gives "

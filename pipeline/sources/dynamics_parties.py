@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Beside, Tie
-from pipeline.sources.crm_exports import glance, layout_of, siblings
+from pipeline.sources.crm_reader import as_far_as_it_goes, told_beside
 from pipeline.sources.crm_values import flag_of, text_of
 from pipeline.sources.dynamics_objects import PARTY, columns_of, guid_of, lookup, tell_layout
 from pipeline.sources.registry import ReadContext
@@ -31,22 +30,13 @@ def look_beside(path: Path, context: ReadContext, beside: Beside) -> tuple[froze
     """
     told: set[str] = set()
     warnings: list[str] = []
-    for sibling in siblings(path, context):
-        start = glance(sibling)
-        layout = layout_of(start, LISTS)
-        found = tell_layout(layout, start)
-        if found is None:
-            continue
+    for sibling, layout, found in told_beside(path, context, LISTS, tell_layout):
         told.add(found.name)
         if found.name not in (PARTY, "incident"):
             continue
         rows = (columns_of(record.value) for record in layout.records(sibling) if record.problem is None)
-        try:
+        with as_far_as_it_goes(sibling, warnings):
             beside.tie(_party_rows(rows) if found.name == PARTY else _case_rows(rows))
-        except InvalidRecord as error:  # its own reading tells the whole story; here it only knows less
-            warnings.append(
-                f"{sibling.name} could not be read to its end, so some records lack their customers: {error}"
-            )
     return frozenset(told), warnings
 
 

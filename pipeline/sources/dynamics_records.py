@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +10,8 @@ from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Beside, on_customers
-from pipeline.sources.crm_values import Clock, flag_of, named_fields, text_of
+from pipeline.sources.crm_activities import as_ticket, keys_of, version_of
+from pipeline.sources.crm_values import Clock, addresses_in, flag_of, named_fields, text_of, texts_of
 from pipeline.sources.dynamics_objects import (
     ACTIVITIES,
     KEYS,
@@ -27,7 +27,6 @@ from pipeline.sources.dynamics_objects import (
     tell_record,
 )
 from pipeline.sources.dynamics_parties import TYPELESS, case_ties, parties_in, party_ties
-from pipeline.sources.message_headers import message_key
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.translation import Fields, renaming
 
@@ -59,7 +58,6 @@ _UNSENT: Final = frozenset(
 )
 _OUTGOING: Final = frozenset({"true", "1", "yes", "outgoing"})
 _INCOMING: Final = frozenset({"false", "0", "no", "incoming"})
-_ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
 
 
 class RecordReader:
@@ -125,8 +123,8 @@ class RecordReader:
             "contact_id": record_id,
             "account_id": self._account_of(record_id, values),
             # What was merged into another record keeps its numbers; they are the other one's.
-            "phones": () if is_merged else _texts(whole, self._phones),
-            "emails": () if is_merged else _texts(whole, self._emails),
+            "phones": () if is_merged else texts_of(whole, self._phones),
+            "emails": () if is_merged else texts_of(whole, self._emails),
             **self._state(values, "_fivetran_synced"),
         }
 
@@ -147,9 +145,9 @@ class RecordReader:
         return {
             "kind": "account",
             "account_id": record_id,
-            "phones": () if is_merged else _texts(whole, self._phones),
-            "emails": () if is_merged else _texts(whole, self._emails),
-            "domains": () if is_merged else _texts(values, ("websiteurl",)),
+            "phones": () if is_merged else texts_of(whole, self._phones),
+            "emails": () if is_merged else texts_of(whole, self._emails),
+            "domains": () if is_merged else texts_of(values, ("websiteurl",)),
             "segment": next((text[:1_000] for label in labels if (text := text_of(label))), None),
             **self._state(values, "_fivetran_synced"),
         }
@@ -257,13 +255,13 @@ class RecordReader:
         return {"owner_id": owner.id if owner else None, "creator_id": creator.id if creator else None}
 
     def _state(self, values: Fields, *also: str) -> Fields:
-        """Return when a record was last changed and whether it is deleted; a deletion is as late as it was noticed."""
-        deleted = any(flag_of(values.get(name)) for name in ("isdelete", "_fivetran_deleted"))
-        changed = self._clock.changed(values, "modifiedon", *also, "createdon")
-        if deleted:
-            noticed = self._clock.changed(values, "sinkmodifiedon", "_fivetran_synced")
-            changed = max((at for at in (changed, noticed) if at is not None), default=None)
-        return {"updated_at": changed, "deleted": deleted}
+        return version_of(
+            self._clock,
+            values,
+            changed=("modifiedon", *also, "createdon"),
+            deleted=("isdelete", "_fivetran_deleted"),
+            noticed=("sinkmodifiedon", "_fivetran_synced"),
+        )
 
     def _lookup(self, values: Fields, name: str) -> Lookup | None:
         found = lookup(values, name)
@@ -290,11 +288,8 @@ def _is_no_conversation(values: Mapping[str, Any]) -> bool:
 
 
 def _keys(values: Mapping[str, Any]) -> list[str]:
-    keys = [text_of(values.get("call_id"))[:1_000]]
-    if message_id := text_of(values.get("messageid")):
-        parties = {each for name in ("sender", "torecipients") for each in _addresses(values.get(name))}
-        keys.append(message_key(message_id[:1_000], parties))
-    return [key for key in keys if key]
+    parties = {each for name in ("sender", "torecipients") for each in addresses_in(values.get(name))}
+    return keys_of(values.get("call_id"), values.get("messageid"), parties)
 
 
 def _direction(values: Mapping[str, Any]) -> str | None:
@@ -305,25 +300,9 @@ def _direction(values: Mapping[str, Any]) -> str | None:
 def _part_of_a_case(activity: Fields, values: Mapping[str, Any]) -> Fields:
     """Return an activity on a case that no customer is known for: it may show a silo, it is no trace."""
     side = "torecipients" if activity["direction"] == "outbound" else "sender"
-    ticket = {name: value for name, value in activity.items() if name not in ("activity_id", "activity_kind")}
-    phone = text_of(values.get("phonenumber"))[:1_000]
-    return {
-        **ticket,
-        "kind": "ticket",
-        "ticket_id": activity["activity_id"],
-        "requester_phones": [phone] if phone else [],
-        "requester_emails": _addresses(values.get(side)),
-    }
+    return as_ticket(activity, [values.get("phonenumber")], addresses_in(values.get(side)))
 
 
 def _is_later(one: Fields, other: Fields) -> bool:
     first, second = one.get("logged_at"), other.get("logged_at")
     return isinstance(first, datetime) and isinstance(second, datetime) and first > second
-
-
-def _texts(values: Mapping[str, Any], names: Collection[str]) -> list[str]:
-    return [text[:1_000] for name in names if (text := text_of(values.get(name)))]
-
-
-def _addresses(value: object) -> list[str]:
-    return _ADDRESS.findall(text_of(value)[:20_000].lower())[:100]

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from pipeline.errors import ConfigurationError
 from pipeline.sources.beside import Beside
-from pipeline.sources.crm_exports import Layout, layout_of, without_progress
+from pipeline.sources.crm_exports import Layout
+from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject
 from pipeline.sources.hubspot_associations import LISTS, look_beside
 from pipeline.sources.hubspot_objects import (
     ACTIVITIES,
     ENGAGEMENT,
     OTHER,
     TIES,
-    ToldObject,
     canonical_names,
     tell_layout,
 )
 from pipeline.sources.hubspot_records import RecordReader
-from pipeline.sources.reading import head
-from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.translation import require_columns, translated
+from pipeline.sources.registry import Format, ReadContext
+from pipeline.sources.translation import require_columns
 
 _OBJECTS: Final = (*ACTIVITIES, ENGAGEMENT, "contact", "company", "ticket", "owner", "user")
 _TIED: Final = (*ACTIVITIES, ENGAGEMENT, "ticket")
@@ -30,7 +28,7 @@ _TIED: Final = (*ACTIVITIES, ENGAGEMENT, "ticket")
 _KINDS: Final = {"contact": "contact", "company": "account", "ticket": "ticket", "owner": "user", "user": "user"}
 
 
-class HubSpot:
+class HubSpot(CrmExport):
     """Objects of the interface as JSON, and the tables that warehouses make of them."""
 
     name = "hubspot"
@@ -78,58 +76,30 @@ class HubSpot:
         "A contact that was merged into another one keeps its id in older tables: it counts as the other one.",
     )
 
-    def recognise(self, sample: Sample) -> Recognition | None:
-        """Return a claim on objects of the interface, or on a warehouse table, by their properties."""
-        if sample.is_directory:
-            return None
-        told = _tell(sample.head)
-        return Recognition(told.confidence, told.evidence) if told is not None else None
+    lists = LISTS
+    objects = _OBJECTS
+    unreadable: ClassVar = _KINDS
+    ticket = "ticket"
+    holds = "an object of HubSpot"
+    remedy = "export the properties of its object"
 
-    def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
-        """Yield batches of facts. A file that bears activities ends with how far it reaches.
+    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+        """Return the object of an answer of the interface, or of a warehouse table, by its properties."""
+        return tell_layout(layout, start)
 
-        The files beside one of activities or tickets are read first, for whom those are tied to; see `Beside`.
-
-        Raises:
-            ConfigurationError: when the object cannot be told, or an option or the mapping does not fit.
-            InvalidRecord: when a document is broken or an archive damaged; what came before it is yielded first.
-        """
-        start, size = head(path), path.stat().st_size
-        layout = layout_of(start, LISTS)
-        told = _object(layout, start, context)
-        if layout.form is None and told.name not in (TIES, OTHER):
+    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+        """Make sure that a table has ids."""
+        if told.name not in (TIES, OTHER):
             require_columns(context, {*layout.columns, *canonical_names(layout.columns)}, ("id",), {})
-        with Beside() as beside:
-            looked = look_beside(path, told.name, context, beside) if told.name in _TIED else (frozenset(), [])
-            is_mixed = "object" not in context.options and (
-                layout.form is not None or "engagement_id" in layout.columns
-            )
-            reader = RecordReader(told.name, is_mixed, context, beside, looked[0])
-            kind = _KINDS.get(told.name, "activity")
-            batches = translated(layout.records(path), reader.tell, context, layout.unit, size, kind)
-            yield from batches if told.name != "ticket" else without_progress(batches)
-            warnings = [*looked[1], *_warnings(told, reader, context)]
-            if warnings:
-                yield Batch({}, 0, warnings=tuple(warnings))
 
-
-def _object(layout: Layout, start: bytes, context: ReadContext) -> ToldObject:
-    wanted = context.options.get("object")
-    if wanted is not None:
-        if wanted not in _OBJECTS:
-            raise ConfigurationError(f"object is {wanted!r}; expected one of {', '.join(_OBJECTS)}")
-        return ToldObject(str(wanted), 1.0, "the configuration names the object")
-    told = _tell(start)
-    if told is None:
-        raise ConfigurationError(
-            f"{context.file} cannot be told to hold an object of HubSpot; export the properties of its object, or set "
-            f"object to one of {', '.join(_OBJECTS)}"
+    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+        """Return what reads the records of a file; activities and tickets are tied by what lies beside them."""
+        looked = (
+            look_beside(path, told.name, context, beside) if told.name in _TIED else (frozenset[str](), list[str]())
         )
-    return told
-
-
-def _tell(start: bytes) -> ToldObject | None:
-    return tell_layout(layout_of(start, LISTS), start)
+        is_mixed = "object" not in context.options and (layout.form is not None or "engagement_id" in layout.columns)
+        reader = RecordReader(told.name, is_mixed, context, beside, looked[0])
+        return Opened(reader.tell, lambda: (*looked[1], *_warnings(told, reader, context)))
 
 
 def _warnings(told: ToldObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:

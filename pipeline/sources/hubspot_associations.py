@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Beside, Tie
-from pipeline.sources.crm_exports import Layout, glance, layout_of, siblings
+from pipeline.sources.crm_exports import Layout
+from pipeline.sources.crm_reader import as_far_as_it_goes, told_beside
 from pipeline.sources.crm_values import flag_of, id_of, text_of
 from pipeline.sources.hubspot_objects import ACTIVITIES, ENGAGEMENT, TIES, TYPES, fields_of, tell_layout
 from pipeline.sources.registry import ReadContext
@@ -44,29 +44,20 @@ def look_beside(path: Path, object_name: str, context: ReadContext, beside: Besi
     """
     told: set[str] = set()
     warnings: list[str] = []
-    for sibling in siblings(path, context):
-        start = glance(sibling)
-        layout = layout_of(start, LISTS)
-        found = tell_layout(layout, start)
-        if found is None:
-            continue
+    for sibling, layout, found in told_beside(path, context, LISTS, tell_layout):
         told.add(found.name)
         is_of_tickets = found.name == "ticket" and layout.form is not None
         if is_of_tickets or found.ties in (("contact_id", "ticket_id"), ("company_id", "ticket_id")):
             told.add(TICKETS_CUSTOMERS)
         if found.ties in (("contact_id", _OF_ACTIVITIES), ("company_id", _OF_ACTIVITIES)):
             told.add(ACTIVITIES_CUSTOMERS)
-        try:
+        with as_far_as_it_goes(sibling, warnings):
             if found.name == TIES:
                 beside.tie(_pairs(_values(sibling, layout), found.ties, object_name))
             elif is_of_tickets and object_name != "ticket":
                 beside.tie(tie for value in _values(sibling, layout) for tie in _ties_of_ticket(value))
             elif found.name == ENGAGEMENT and object_name in ACTIVITIES:
                 beside.note(note for value in _values(sibling, layout) if (note := _note(value)) is not None)
-        except InvalidRecord as error:  # its own reading tells the whole story; here it only knows less
-            warnings.append(
-                f"{sibling.name} could not be read to its end, so some records lack their customers: {error}"
-            )
     return frozenset(told), warnings
 
 

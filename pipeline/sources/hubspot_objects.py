@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from pipeline.sources.crm_exports import Layout
+from pipeline.sources.crm_reader import ToldObject
 from pipeline.sources.crm_values import text_of
 
 ACTIVITIES: Final = ("call", "email", "meeting", "note", "task", "communication")
@@ -124,19 +124,6 @@ _NOTHING: Final[Mapping[str, str]] = {
     "ticket_id name source value": "the history of tickets' properties",
 }
 """Tables that say nothing of interactions, by columns that they have."""
-
-
-@dataclass(frozen=True)
-class ToldObject:
-    """An object that a file was told to hold, how surely (0-1), and by what.
-
-    `ties` are the two columns of a table of associations, empty for any other.
-    """
-
-    name: str
-    confidence: float
-    evidence: str
-    ties: tuple[str, ...] = ()
 
 
 def plain_name(column: str) -> str:

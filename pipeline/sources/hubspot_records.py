@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,8 @@ import orjson
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Beside, on_customers
-from pipeline.sources.crm_values import Clock, flag_of, id_of, named_fields, text_of
+from pipeline.sources.crm_activities import as_ticket, keys_of, version_of
+from pipeline.sources.crm_values import Clock, addresses_in, flag_of, id_of, named_fields, text_of, texts_of
 from pipeline.sources.hubspot_associations import ACTIVITIES_CUSTOMERS, CUSTOMERS, TICKETS_CUSTOMERS, associated, is_cut
 from pipeline.sources.hubspot_objects import (
     ACTIVITIES,
@@ -24,7 +24,6 @@ from pipeline.sources.hubspot_objects import (
     plain_name,
     tell_record,
 )
-from pipeline.sources.message_headers import message_key
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.translation import Fields, renaming
 
@@ -64,7 +63,6 @@ _SOMEBODY_REACHED: Final = frozenset(
 _UNSENT: Final = frozenset({"SCHEDULED", "SENDING", "FAILED"})
 _CALL_DIRECTIONS: Final = {"INBOUND": "inbound", "OUTBOUND": "outbound"}
 _EMAIL_DIRECTIONS: Final = {"EMAIL": "outbound", "INCOMING_EMAIL": "inbound"}
-_ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
 _MOST_MERGED: Final = 1_000
 _PRIMARY: Final = "contact_to_company"
 _A_THOUSAND_YEARS: Final = timedelta(days=365_242)
@@ -128,8 +126,8 @@ class RecordReader:
             "kind": "contact",
             "contact_id": contact_id,
             "account_id": account,
-            "phones": _texts(whole, self._phones),
-            "emails": [*_texts(whole, self._emails), *_parts(values.get("hs_additional_emails"))],
+            "phones": texts_of(whole, self._phones),
+            "emails": [*texts_of(whole, self._emails), *_parts(values.get("hs_additional_emails"))],
             **state,
         }
         if state["deleted"]:
@@ -163,10 +161,10 @@ class RecordReader:
         return {
             "kind": "account",
             "account_id": f"company:{id_of(values['id'])}",
-            "phones": _texts(whole, self._phones),
-            "emails": _texts(whole, self._emails[1:]),
-            "domains": [*_texts(values, ("domain", "website")), *_parts(values.get("hs_additional_domains"))],
-            "segment": next(iter(_texts(whole, self._segments)), None),
+            "phones": texts_of(whole, self._phones),
+            "emails": texts_of(whole, self._emails[1:]),
+            "domains": [*texts_of(values, ("domain", "website")), *_parts(values.get("hs_additional_domains"))],
+            "segment": next(iter(texts_of(whole, self._segments)), None),
             **self._state(values, "_fivetran_synced"),
         }
 
@@ -288,16 +286,13 @@ class RecordReader:
         }
 
     def _state(self, values: Fields, *also: str) -> Fields:
-        """Return when a record was last changed and whether it is deleted.
-
-        A deletion does not change the record itself: it is as late as it was noticed.
-        """
-        deleted = any(flag_of(values.get(name)) for name in ("archived", "is_deleted", "_fivetran_deleted"))
-        changed = self._clock.changed(values, "hs_lastmodifieddate", *also, "hs_createdate")
-        if deleted:
-            noticed = self._clock.changed(values, "archivedAt", "_fivetran_synced")
-            changed = max((at for at in (changed, noticed) if at is not None), default=None)
-        return {"updated_at": changed, "deleted": deleted}
+        return version_of(
+            self._clock,
+            values,
+            changed=("hs_lastmodifieddate", *also, "hs_createdate"),
+            deleted=("archived", "is_deleted", "_fivetran_deleted"),
+            noticed=("archivedAt", "_fivetran_synced"),
+        )
 
 
 def _is_no_conversation(values: Mapping[str, Any]) -> bool:
@@ -314,12 +309,9 @@ def _is_no_conversation(values: Mapping[str, Any]) -> bool:
 
 
 def _keys(values: Mapping[str, Any]) -> list[str]:
-    keys = [text_of(values.get("hs_call_external_id"))]
-    if message_id := text_of(values.get("hs_email_message_id")):
-        names = ("hs_email_from_email", "hs_email_to_email", "hs_email_cc_email")
-        parties = {each for name in names for each in _addresses(values.get(name))}
-        keys.append(message_key(message_id[:1_000], parties))
-    return [key for key in keys if key]
+    names = ("hs_email_from_email", "hs_email_to_email", "hs_email_cc_email")
+    parties = {each for name in names for each in addresses_in(values.get(name))}
+    return keys_of(values.get("hs_call_external_id"), values.get("hs_email_message_id"), parties)
 
 
 def _direction(values: Mapping[str, Any], kind: Kind) -> str | None:
@@ -335,14 +327,7 @@ def _part_of_a_ticket(activity: Fields, values: Mapping[str, Any]) -> Fields:
     sides = (("from_number", "from_email") if inbound else (), ("to_number", "to_email") if outbound else ())
     phones = [values.get(f"hs_call_{side[0]}") for side in sides if side]
     emails = [values.get(f"hs_email_{side[1]}") for side in sides if side]
-    ticket = {name: value for name, value in activity.items() if name not in ("activity_id", "activity_kind")}
-    return {
-        **ticket,
-        "kind": "ticket",
-        "ticket_id": activity["activity_id"],
-        "requester_phones": [text for phone in phones if (text := text_of(phone)[:1_000])],
-        "requester_emails": [address for email in emails for address in _addresses(email)],
-    }
+    return as_ticket(activity, phones, [address for email in emails for address in addresses_in(email)])
 
 
 def _merged(values: Mapping[str, Any]) -> Sequence[str]:
@@ -354,11 +339,3 @@ def _merged(values: Mapping[str, Any]) -> Sequence[str]:
 
 def _parts(value: object) -> list[str]:
     return [part.strip()[:1_000] for part in text_of(value).split(";") if part.strip()]
-
-
-def _texts(values: Mapping[str, Any], names: Collection[str]) -> list[str]:
-    return [text[:1_000] for name in names if (text := text_of(values.get(name)))]
-
-
-def _addresses(value: object) -> list[str]:
-    return _ADDRESS.findall(text_of(value)[:20_000].lower())[:100]

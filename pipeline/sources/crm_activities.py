@@ -1,0 +1,53 @@
+"""What records of CRMs have in common, whoever keeps them: keys of emails, versions, parts of tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pipeline.sources.crm_values import Clock, flag_of, text_of
+from pipeline.sources.message_headers import message_key
+from pipeline.sources.translation import Fields
+
+
+def keys_of(call_id: object, message_id: object, parties: Collection[str]) -> list[str]:
+    """Return the keys that an activity carries: a telephone system's own id of a call, and an email's Message-ID.
+
+    `parties`: the addresses of an email, in lower case; see `message_key`.
+
+    >>> keys_of("77-1", "<a@mail.example>", ())
+    ['77-1', 'a@mail.example']
+    """
+    keys = [text_of(call_id)[:1_000]]
+    if written := text_of(message_id):
+        keys.append(message_key(written[:1_000], parties))
+    return [key for key in keys if key]
+
+
+def version_of(
+    clock: Clock, values: Mapping[str, Any], changed: Sequence[str], deleted: Sequence[str], noticed: Sequence[str]
+) -> Fields:
+    """Return when a record was last changed and whether it is deleted, by the first of these fields that say it.
+
+    A deletion may not change the record itself: it is as late as it was `noticed`.
+    """
+    is_deleted = any(flag_of(values.get(name)) for name in deleted)
+    last = clock.changed(values, *changed)
+    if is_deleted:
+        last = max((at for at in (last, clock.changed(values, *noticed)) if at is not None), default=None)
+    return {"updated_at": last, "deleted": is_deleted}
+
+
+def as_ticket(activity: Fields, phones: Sequence[object], emails: Sequence[str]) -> Fields:
+    """Return an activity on a ticket that no customer is known for: it may show a silo, it is no trace.
+
+    `phones` and `emails` are those of the customer's side.
+    """
+    ticket = {name: value for name, value in activity.items() if name not in ("activity_id", "activity_kind")}
+    return {
+        **ticket,
+        "kind": "ticket",
+        "ticket_id": activity["activity_id"],
+        "requester_phones": [text for phone in phones if (text := text_of(phone)[:1_000])],
+        "requester_emails": list(emails),
+    }
