@@ -24,6 +24,7 @@ from pipeline.sources.canonical_records import RecordGatherer, explain
 from pipeline.sources.column_mapping import ColumnMapping, field_names, kinds_of
 from pipeline.sources.reading import Block, CsvRecord, LongLine, blocks, group_records, numbered_lines, split_fields
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
+from pipeline.sources.source_options import encoding_option
 from pipeline.sources.written_values import word_key
 from schemas.facts import SCHEMAS
 from schemas.record import RECORD_MODELS, CanonicalRecord
@@ -134,7 +135,7 @@ class CanonicalCsv:
         "A table with a header and commas, semicolons, tabs or bars between columns. Recognised when the columns are "
         'fields of one kind of record; any other table with mapping = { kind = "call", field = "Column", ... }. '
         'A value that starts with = is a constant; "Date+Time" joins columns. '
-        "Options: date_format, duration_unit, values, header, delimiter. May be packed with gzip or zstd."
+        "Options: date_format, duration_unit, values, header, delimiter, encoding. May be packed with gzip or zstd."
     )
     carries = _CARRIES
     formats = (
@@ -167,7 +168,7 @@ class CanonicalCsv:
         delimiter = str(context.options.get("delimiter") or _delimiter_of(path))
         if len(delimiter) != 1:
             raise ConfigurationError(f"{context.file}: options.delimiter is {delimiter!r}; expected one character")
-        table = _CsvTable(path, delimiter)
+        table = _CsvTable(path, delimiter, encoding_option(context))
         for record in table.records():
             if rows is None:
                 has_header = context.options.get("header", True) is not False
@@ -196,9 +197,10 @@ class CanonicalCsv:
 class _CsvTable:
     """A delimited text that knows how far it has been read; all its records have as many columns as the first."""
 
-    def __init__(self, path: Path, delimiter: str) -> None:
+    def __init__(self, path: Path, delimiter: str, encoding: str | None) -> None:
         self._path = path
         self._delimiter = delimiter
+        self._encoding = encoding
         self._width: int | None = None
         self.stored = 0
 
@@ -207,7 +209,7 @@ class _CsvTable:
         yield from group_records(self._units(), self._accepts, self._describe, self._delimiter)
 
     def _units(self) -> Iterator[tuple[int, str] | LongLine]:
-        for block in blocks(self._path, BLOCK_BYTES):
+        for block in blocks(self._path, BLOCK_BYTES, encoding=self._encoding):
             self.stored = block.stored
             if isinstance(block, LongLine):
                 yield block

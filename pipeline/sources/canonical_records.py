@@ -168,7 +168,8 @@ class RecordGatherer:
         if self._broken_text_count:
             warnings.append(
                 f"{self._context.file}: {self._broken_text_count:,} records have characters that are no UTF-8; "
-                "names in them will not match the directory; save the file as UTF-8"
+                "names in them will not match the directory; save the file as UTF-8, or a table with the encoding "
+                'that it has: options = { encoding = "latin-1" }'
             )
         facts: dict[str, pa.Table] = {}
         if self._progress is not None and not self._is_progress_said:

@@ -32,7 +32,7 @@ from pipeline.sources.written_values import (
 )
 from schemas.record import RECORD_MODELS
 
-OPTIONS: Final = ("date_format", "duration_unit", "values", "header", "delimiter")
+OPTIONS: Final = ("date_format", "duration_unit", "values", "header", "delimiter", "encoding")
 
 _LONGEST_WORD: Final = 100
 _NO_WORDS: Final[Mapping[str, str]] = {}
@@ -330,12 +330,17 @@ class ColumnMapping:
             return self._header.index(column)
         key = word_key(column)
         found = [index for index, name in enumerate(self._header) if word_key(name) == key and key]
-        return found[0] if found else None
+        if found:
+            return found[0]
+        return int(key) - 1 if len(key) <= 4 and key.isdecimal() and 1 <= int(key) <= len(self._header) else None
 
     def _is_taken(self, index: int) -> bool:
         """Return whether the mapping gives this column to another field."""
-        name = self._header[index]
-        return any(word_key(name) == word_key(part) for said in self._mapping.values() for part in said.split("+"))
+        return any(
+            not said.startswith("=") and self._index(part) == index
+            for said in self._mapping.values()
+            for part in (said, *said.split("+"))
+        )
 
     def _unused_columns(self) -> list[str]:
         if not self._steps:

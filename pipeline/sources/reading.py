@@ -94,25 +94,28 @@ def head(path: Path, size: int = HEAD_SIZE) -> bytes:
     return bytes(kept)
 
 
-def blocks(path: Path, size: int = BLOCK_SIZE, max_line: int = MAX_LINE) -> Iterator[Block | LongLine]:
+def blocks(
+    path: Path, size: int = BLOCK_SIZE, max_line: int = MAX_LINE, encoding: str | None = None
+) -> Iterator[Block | LongLine]:
     """Yield a file as blocks of whole lines of about `size` bytes, in order; bytes that are no UTF-8 are replaced.
 
-    Memory stays within a few times `size + max_line`, however long a line is.
+    `encoding` is that of a file that is written in another one. Memory stays within a few times `size + max_line`,
+    however long a line is.
 
     Raises:
         InvalidRecord: when an archive ends in the middle or is damaged; whole lines before that come first.
     """
-    with open_text(path) as raw:
+    with open_text(path, encoding) as raw:
         yield from _blocks(raw, size, max_line)
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line, without its line end; a line too long is cut at 2,000 characters.
 
     Raises:
         InvalidRecord: as `blocks`.
     """
-    for block in blocks(path):
+    for block in blocks(path, encoding=encoding):
         if isinstance(block, LongLine):
             yield block.first_line, block.start
         else:

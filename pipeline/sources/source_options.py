@@ -22,6 +22,23 @@ def check_options(context: ReadContext, known: Collection[str]) -> None:
             raise ConfigurationError(f"{context.file}: unknown option {option!r}{hint}")
 
 
+def encoding_option(context: ReadContext) -> str | None:
+    """Return how the text of a file is written by options.encoding, null where it is not given.
+
+    Raises:
+        ConfigurationError: when there is no such encoding.
+    """
+    given = text_option(context, "encoding")
+    try:
+        if given is not None:
+            b"a".decode(given)
+    except (LookupError, ValueError):
+        raise ConfigurationError(
+            f"{context.file}: options.encoding is {given!r}; expected a name such as latin-1, cp1252 or utf-8"
+        ) from None
+    return given
+
+
 def text_option(context: ReadContext, name: str) -> str | None:
     """Return an option that is a text, null where it is not given.
 

@@ -86,11 +86,14 @@ class Text(io.RawIOBase):
         super().close()
 
 
-def open_text(path: Path) -> Text:
-    """Open a file as UTF-8 text without a byte order mark. What it is packed in is told by its first bytes."""
+def open_text(path: Path, encoding: str | None = None) -> Text:
+    """Open a file as UTF-8 text without a byte order mark. What it is packed in is told by its first bytes.
+
+    `encoding` is that of a file that is no UTF-8; UTF-16 is known without it.
+    """
     stored = _Stored(path)
     try:
-        return Text(stored, _decoded(_unpacked(stored)))
+        return Text(stored, _decoded(_unpacked(stored), encoding))
     except BaseException:
         stored.close()
         raise
@@ -151,8 +154,8 @@ def _inflate(
     return lambda: next(pieces, b"")
 
 
-def _decoded(read: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Return a reader of UTF-8 without a mark: UTF-16, told by its mark or its zeros, is recoded."""
+def _decoded(read: Callable[[], bytes], given: str | None = None) -> Callable[[], bytes]:
+    """Return a reader of UTF-8 without a mark: UTF-16, told by its mark or its zeros, is recoded, or what is given."""
     started = False
     decoder: codecs.IncrementalDecoder | None = None
 
@@ -163,8 +166,8 @@ def _decoded(read: Callable[[], bytes]) -> Callable[[], bytes]:
             data = b""
             while len(data) < 512 and (piece := read()):
                 data += piece
-            encoding = _utf16(data)
-            if encoding is None:
+            encoding = _utf16(data) or given
+            if encoding is None or data.startswith(codecs.BOM_UTF8):
                 return data.removeprefix(codecs.BOM_UTF8) or read()
             decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
             text = decoder.decode(data).removeprefix("\ufeff")

@@ -23,9 +23,10 @@ _TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "x", "on", "kyllä", "ja
 _FALSE: Final = frozenset({"0", "false", "f", "no", "n", "off", "ei", "nej"})
 
 _DIRECTIONS: Final = {
-    "inbound": "inbound incoming in i received saapuva saapunut tuleva inkommande eingehend",
-    "outbound": "outbound outgoing out o dialled dialed originated made placed lähtevä lahteva lähtenyt soitettu "
-    "utgående utgaende ausgehend",
+    "inbound": "inbound incoming in i received mt mtc saapuva saapunut tuleva vastaanotettu inkommande mottaget "
+    "eingehend",
+    "outbound": "outbound outgoing out o dialled dialed originated made placed mo moc lähtevä lahteva lähtenyt "
+    "soitettu utgående utgaende ausgehend",
     "internal": "internal int sisäinen sisainen intern",
 }
 # Lists of calls on a telephone name these where others name a direction: a call that came in and was not answered.

@@ -630,3 +630,15 @@ def test_lists_are_read_as_they_are_written() -> None:
     assert read_list("a; b ;;c") == ["a", "b", "c"]
     assert read_list("a,b") == ["a", "b"]
     assert read_list('["a;b", 1]') == ["a;b", "1"]
+
+
+def test_a_table_in_another_encoding_is_read_when_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_bytes("Alku;Suunta;Numero;Kesto\n2024-05-02 09:15;LÄH;040 123 4567;60\n".encode("latin-1"))
+    mapping = {"kind": "=call", "started_at": "Alku", "direction": "Suunta", "customer": "Numero", "talk_seconds": "4"}
+    options = {"encoding": "latin-1", "values": {"direction": {"läh": "outbound"}}}
+
+    (call,) = read(CSV, path, mapping, options).facts["observation"]
+    assert (call["direction"], call["to_token"], call["talk_seconds"]) == ("outbound", TOKEN, 60)
+    with pytest.raises(ConfigurationError, match=r"options\.encoding is 'hex'; expected a name such as latin-1"):
+        read(CSV, path, mapping, {"encoding": "hex"})
