@@ -11,7 +11,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.sources.reading import group_records, split_fields
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+").fullmatch
+_TIME: Final = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d{9,10}\.\d+").fullmatch
 _LINES_LOOKED_AT: Final = 50
 
 

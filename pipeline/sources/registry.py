@@ -46,6 +46,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.fusionpbx",
     "pipeline.sources.cisco_cucm",
     "pipeline.sources.threecx",
+    "pipeline.sources.avaya_ip_office",
     "pipeline.sources.operator_itemisation",
     "pipeline.sources.mailbox",
     "pipeline.sources.graph_mail",
@@ -70,7 +71,7 @@ _BUILT_IN: Final = (
 # Parsers whose files belong to one system though their names begin differently, or whose names have two words.
 _FAMILIES: Final = {
     "mbox": "mail", "maildir": "mail", "eml": "mail", "graph_mail": "exchange", "fusionpbx": "freeswitch",
-    "amazon_connect": "amazon_connect",
+    "amazon_connect": "amazon_connect", "avaya_ip_office": "avaya",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ the instant at which it began, in UTC, so that nothing else has to say which zon
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,8 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.asterisk_layout import Layout, Names, by_header, by_mapping, by_shape, first_lines
 from pipeline.sources.call_ends import End, direction_between, end_of_number, is_machine, machine_patterns
 from pipeline.sources.call_times import stamp
-from pipeline.sources.json_records import JsonRecord
-from pipeline.sources.reading import group_records, head, lines
+from pipeline.sources.layout_records import layout_records
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.translation import Fields, translated
 from pipeline.sources.written_values import InstantReader
@@ -132,7 +132,9 @@ class ThreeCx:
         def call(value: Mapping[str, Any]) -> Fields:
             return _call(value, machines, reader)
 
-        yield from translated(_records(path, layout), call, context, "line", path.stat().st_size)
+        # The last fields are names, which may hold a comma.
+        records = layout_records(path, layout, _SHORTEST, _without_word)
+        yield from translated(records, call, context, "line", path.stat().st_size)
 
 
 def _known_layout(beginning: Sequence[str]) -> Layout | None:
@@ -183,28 +185,9 @@ def _ending(cells: Sequence[str]) -> Sequence[str]:
     return ()
 
 
-def _records(path: Path, layout: Layout) -> Iterator[JsonRecord]:
-    """Yield the lines of a file by the names of the layout; empty cells are left out.
-
-    The last fields are names, which may hold a comma that nothing quotes: more cells than columns do no harm.
-    """
-    is_header = layout.header is not None
-    fewest = max((place for place, name in enumerate(layout.columns[:_SHORTEST], 1) if name), default=1)
-    for record in group_records(lines(path), lambda count: count >= fewest, _describe(fewest), layout.delimiter):
-        if is_header:
-            is_header = False
-        elif record.problem:
-            yield JsonRecord(record.line, {}, record.problem, record.text)
-        else:
-            cells = [_LINE_BEGINS.sub("", record.fields[0]), *record.fields[1:]]
-            value = {
-                name: cell.strip() for name, cell in zip(layout.columns, cells, strict=False) if name and cell.strip()
-            }
-            yield JsonRecord(record.line, {**layout.constants, **value})
-
-
-def _describe(fewest: int) -> Callable[[int], str]:
-    return lambda count: f"has {count} fields, expected {fewest} or more"
+def _without_word(cells: list[str]) -> list[str]:
+    """Return the cells of a line without the word that some versions begin it with."""
+    return [_LINE_BEGINS.sub("", cells[0]), *cells[1:]]
 
 
 def _call(value: Mapping[str, Any], machines: Sequence[str], reader: InstantReader) -> Fields:
