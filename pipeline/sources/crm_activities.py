@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
+from pipeline.errors import InvalidRecord
 from pipeline.sources.crm_values import Clock, flag_of, text_of
 from pipeline.sources.message_headers import message_key
 from pipeline.sources.translation import Fields
@@ -24,6 +27,34 @@ def keys_of(call_id: object, message_id: object, parties: Collection[str]) -> li
     return [key for key in keys if key]
 
 
+def time_logged(
+    clock: Clock,
+    values: Mapping[str, Any],
+    created: Sequence[str],
+    sent: Sequence[str] = (),
+    ended: Sequence[str] = (),
+) -> Fields:
+    """Return when an activity was logged, each time by the first of these fields that says it.
+
+    `sent` is given for an email that was read from a mailbox: it counts at its own time. `ended` is given for a call or
+    meeting that was done: one that had been planned was logged when it ended, or was marked as done. Times that have
+    not come yet are not believed.
+
+    Raises:
+        InvalidRecord: when nothing says it, or the time that counts cannot be read.
+    """
+    mailed = clock.logged(values, *sent)
+    if mailed is not None and clock.is_past(mailed):  # a sender's clock may run wild
+        return mailed
+    made = clock.logged(values, *created)
+    if made is None:
+        raise InvalidRecord(f"{created[0]}: missing; nothing says when it was logged")
+    done: Fields | None = None
+    with suppress(InvalidRecord):  # a wrong time of its end does not undo that it was created
+        done = clock.logged(values, *ended)
+    return done if done is not None and clock.is_past(done) and _is_later(done, made) else made
+
+
 def version_of(
     clock: Clock, values: Mapping[str, Any], changed: Sequence[str], deleted: Sequence[str], noticed: Sequence[str]
 ) -> Fields:
@@ -36,6 +67,11 @@ def version_of(
     if is_deleted:
         last = max((at for at in (last, clock.changed(values, *noticed)) if at is not None), default=None)
     return {"updated_at": last, "deleted": is_deleted}
+
+
+def _is_later(one: Fields, other: Fields) -> bool:
+    first, second = one.get("logged_at"), other.get("logged_at")
+    return isinstance(first, datetime) and isinstance(second, datetime) and first > second
 
 
 def as_ticket(activity: Fields, phones: Sequence[object], emails: Sequence[str]) -> Fields:

@@ -1,7 +1,7 @@
 """Values of a CRM's records, as interfaces and warehouses write them: texts, ids, yes and no, instants.
 
 Interfaces of CRMs give instants in UTC, and warehouses store them so, with or without saying it: here a time without
-an offset is UTC.
+an offset is UTC, unless a file is known to have been written in somebody's own zone.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.sources.local_time import to_utc
 from pipeline.sources.registry import ReadContext
+from pipeline.sources.source_options import text_option
 from pipeline.sources.translation import Fields
 from pipeline.sources.written_values import InstantReader, has_no_seconds
 
@@ -85,10 +88,15 @@ def named_fields(option: str, context: ReadContext) -> tuple[str, ...]:
 
 
 class Clock:
-    """Reads the instants of one file's records."""
+    """Reads the instants of one file's records.
 
-    def __init__(self, context: ReadContext) -> None:
-        self._reader = InstantReader()
+    `zone` is that of times without an offset. In a file that a person exported in a zone and a format of their own,
+    the option `date_format` may name the format.
+    """
+
+    def __init__(self, context: ReadContext, zone: ZoneInfo | None = None) -> None:
+        self._zone = zone
+        self._reader = InstantReader(text_option(context, "date_format") if zone is not None else None)
         read_at = context.read_at if context.read_at.tzinfo is not None else context.read_at.replace(tzinfo=UTC)
         # The same day of grace as a record's own time has.
         self._latest = read_at + timedelta(days=1)
@@ -100,7 +108,7 @@ class Clock:
             InvalidRecord: when it cannot be read; naming the field.
         """
         for name in names:
-            text = text_of(values.get(name))
+            text = _written(values.get(name))
             if text:
                 return self._read(name, text)
         return None
@@ -112,7 +120,7 @@ class Clock:
             InvalidRecord: as `instant`.
         """
         for name in names:
-            text = text_of(values.get(name))
+            text = _written(values.get(name))
             if not text:
                 continue
             found = self._read(name, text)
@@ -159,5 +167,10 @@ class Clock:
         if found.year not in _YEARS:
             raise InvalidRecord(f"{name}: expected a year between {_YEARS[0]} and {_YEARS[-1]}")
         if isinstance(found, datetime) and found.tzinfo is None:
-            return found.replace(tzinfo=UTC)
+            return (found if self._zone is None else to_utc(found, self._zone)).replace(tzinfo=UTC)
         return found
+
+
+def _written(value: object) -> str:
+    """Return an instant as text: a database gives it as a value of its own."""
+    return value.isoformat() if isinstance(value, date) else text_of(value)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Beside, on_customers
-from pipeline.sources.crm_activities import as_ticket, keys_of, version_of
+from pipeline.sources.crm_activities import as_ticket, keys_of, time_logged, version_of
 from pipeline.sources.crm_values import Clock, addresses_in, flag_of, named_fields, text_of, texts_of
 from pipeline.sources.dynamics_objects import (
     ACTIVITIES,
@@ -52,6 +50,8 @@ _PHONES: Final = (
 )  # fmt: skip
 _EMAILS: Final = ("emailaddress1", "emailaddress2", "emailaddress3")
 _STATES: Final = {"0": "open", "1": "completed", "2": "canceled", "3": "scheduled", "cancelled": "canceled"}
+# When a warehouse noticed that a record was gone: nothing else may be left of it.
+_NOTICED: Final = ("sinkmodifiedon", "_fivetran_synced")
 # Source: the reference of the table email. Draft, canceled, failed; and what is completed, yet on its way.
 _UNSENT: Final = frozenset(
     ("1", "5", "6", "7", "8", "draft", "canceled", "cancelled", "pending send", "sending", "failed")
@@ -216,7 +216,7 @@ class RecordReader:
 
     def _incident(self, record_id: str, values: Fields, whole: Mapping[str, Any]) -> Sequence[Fields]:
         state = self._state(values)
-        logged = self._clock.logged(values, "createdon") or self._of_deleted(values, state["deleted"])
+        logged = self._clock.logged(values, "createdon", *(_NOTICED if state["deleted"] else ()))
         if logged is None:
             raise InvalidRecord("createdon: missing; nothing says when the case was opened")
         contacts, accounts = case_ties(values)
@@ -231,24 +231,14 @@ class RecordReader:
 
         Dataverse puts the time of completion into actualend unless somebody writes something else there.
         """
-        if text_of(values.get("messageid")):
-            sent = self._clock.logged(values, "senton")
-            if sent is not None and self._clock.is_past(sent):  # a sender's clock may run wild
-                return sent
-        created = self._clock.logged(values, "createdon") or self._of_deleted(values, is_deleted)
-        if created is None:
-            raise InvalidRecord("createdon: missing; nothing says when it was logged")
-        if KINDS.get(values["table"]) in ("call", "meeting") and _state_of(values) == "completed":
-            ended: Fields | None = None
-            with suppress(InvalidRecord):  # a wrong time of its end does not undo that it was created
-                ended = self._clock.logged(values, "actualend")
-            if ended is not None and self._clock.is_past(ended) and _is_later(ended, created):
-                return ended
-        return created
-
-    def _of_deleted(self, values: Fields, is_deleted: bool) -> Fields | None:
-        """Return a time for a record of which nothing is left but that it is gone."""
-        return self._clock.logged(values, "sinkmodifiedon", "_fivetran_synced") if is_deleted else None
+        is_talk = KINDS.get(values["table"]) in ("call", "meeting")
+        return time_logged(
+            self._clock,
+            values,
+            created=("createdon", *(_NOTICED if is_deleted else ())),
+            sent=("senton",) if text_of(values.get("messageid")) else (),
+            ended=("actualend",) if is_talk and _state_of(values) == "completed" else (),
+        )
 
     def _people(self, values: Fields) -> Fields:
         owner, creator = lookup(values, "ownerid"), lookup(values, "createdby")
@@ -260,7 +250,7 @@ class RecordReader:
             values,
             changed=("modifiedon", *also, "createdon"),
             deleted=("isdelete", "_fivetran_deleted"),
-            noticed=("sinkmodifiedon", "_fivetran_synced"),
+            noticed=_NOTICED,
         )
 
     def _lookup(self, values: Fields, name: str) -> Lookup | None:
@@ -301,8 +291,3 @@ def _part_of_a_case(activity: Fields, values: Mapping[str, Any]) -> Fields:
     """Return an activity on a case that no customer is known for: it may show a silo, it is no trace."""
     side = "torecipients" if activity["direction"] == "outbound" else "sender"
     return as_ticket(activity, [values.get("phonenumber")], addresses_in(values.get(side)))
-
-
-def _is_later(one: Fields, other: Fields) -> bool:
-    first, second = one.get("logged_at"), other.get("logged_at")
-    return isinstance(first, datetime) and isinstance(second, datetime) and first > second

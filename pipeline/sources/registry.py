@@ -57,6 +57,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
+    "pipeline.sources.suitecrm",
     "pipeline.sources.teams",
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",

@@ -96,11 +96,7 @@ def renaming(
     Raises:
         ConfigurationError: when the mapping is for a field that the system has not.
     """
-    for name in context.mapping:
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; expected some of {', '.join(fields)}"
-            raise ConfigurationError(f"{context.file}: the mapping is for {name!r}, which is no field{hint}")
+    check_mapping(context, fields)
     places = []
     for name in fields:
         given = context.mapping.get(name)
@@ -118,6 +114,19 @@ def renaming(
         return found
 
     return rename
+
+
+def check_mapping(context: ReadContext, fields: Collection[str]) -> None:
+    """Make sure that the mapping is for fields that the system has.
+
+    Raises:
+        ConfigurationError: when it is for another one.
+    """
+    for name in context.mapping:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; expected some of {', '.join(fields)}"
+            raise ConfigurationError(f"{context.file}: the mapping is for {name!r}, which is no field{hint}")
 
 
 def require_columns(
