@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from pipeline.errors import InvalidRecord
+from pipeline.sources.beside import Tie
 from pipeline.sources.crm_values import Clock, flag_of, text_of
 from pipeline.sources.message_headers import message_key
 from pipeline.sources.translation import Fields
@@ -25,6 +26,17 @@ def keys_of(call_id: object, message_id: object, parties: Collection[str]) -> li
     if written := text_of(message_id):
         keys.append(message_key(written[:1_000], parties))
     return [key for key in keys if key]
+
+
+def contacts_by_address(addresses: Iterable[str], tied: Callable[[str, str], Sequence[str]]) -> list[str]:
+    """Return the contacts that have one of these addresses, as `address_ties` told of them; each once."""
+    found = [contact for address in addresses for contact in tied(f"mail {address.lower()}", "contact")]
+    return list(dict.fromkeys(found))
+
+
+def address_ties(contact_id: str, addresses: Iterable[str]) -> Iterator[Tie]:
+    """Yield ties from the addresses of a contact to it: an email may name nobody but by address."""
+    return ((f"mail {address.lower()}", "contact", contact_id) for address in addresses)
 
 
 def time_logged(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.local_time import to_utc
@@ -26,6 +29,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # A column of whole numbers with gaps is written as fractions by tools that have no whole number for a gap.
 _WHOLE: Final = re.compile(r"(\d{1,20})\.0")
 _YEARS: Final = range(1970, 2200)
+# As many as one record may be tied to; see `Beside`.
+_MOST_IDS: Final = 1_000
 _ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
 
 
@@ -72,6 +77,22 @@ def addresses_in(value: object) -> list[str]:
     ['maija@customer.example', 'matti@acme.example']
     """
     return _ADDRESS.findall(text_of(value)[:20_000].lower())[:100]
+
+
+def ids_in(value: object) -> list[str]:
+    """Return the ids that a value holds: one, an object that has one, or a list of them, also as JSON in a table.
+
+    >>> ids_in([7, {"id": "8"}]), ids_in('["9","10"]'), ids_in({"value": 5, "name": "x"}), ids_in(None)
+    (['7', '8'], ['9', '10'], ['5'], [])
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    if isinstance(value, dict):
+        value = value.get("id", value.get("value"))
+    each = value[:_MOST_IDS] if isinstance(value, list) else [value]
+    found = (id_of(other.get("id", other.get("value")) if isinstance(other, dict) else other) for other in each)
+    return [other for other in found if other is not None]
 
 
 def named_fields(option: str, context: ReadContext) -> tuple[str, ...]:

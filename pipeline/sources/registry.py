@@ -59,6 +59,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
     "pipeline.sources.suitecrm",
+    "pipeline.sources.espocrm",
     "pipeline.sources.teams",
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",
