@@ -306,6 +306,7 @@ def check(directory: Directory, config: Config = None) -> None:
     from pipeline.configuration import engine_settings
     from pipeline.coverage import Coverage
     from pipeline.sources import discovery
+    from pipeline.summing import summed
     from sinks.inspection import inspect
     from sinks.keyfile import KEY_BYTES, load_key
 
@@ -323,7 +324,7 @@ def check(directory: Directory, config: Config = None) -> None:
     if covered := coverage.sources():
         _show(terminal.coverage_table(covered))
     problems = [problem for found in findings for problem in found.problems]
-    warnings = [warning for found in findings for warning in found.warnings]
+    warnings = summed((found.item.source, found.item.file, warning) for found in findings for warning in found.warnings)
     refused = [f"{unknown.file}: {unknown.reason}" for unknown in survey.unknown]
     told = (
         ("rejected records", problems),
@@ -383,6 +384,7 @@ def replay(
     from pipeline.engine import Engine
     from pipeline.replay import fold_all
     from pipeline.sources.feeding import feed
+    from pipeline.summing import summed
     from sinks.build import InputInfo, Progress, build
 
     started_at = _now()
@@ -419,7 +421,9 @@ def replay(
             now=lambda: _now().replace(tzinfo=None),
             progress=tell,
         )
-    for warning in dict.fromkeys(warning for file in summary.files for warning in file.warnings):
+    for warning in summed(
+        (read.info.source, read.info.file, warning) for read in summary.files for warning in read.warnings
+    ):
         _say(warning)
     if summary.kept_file_count:
         _say(f"kept the facts of {summary.kept_file_count} files of earlier runs")
