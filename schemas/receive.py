@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args
+from typing import Annotated, Final, Literal, TypeAlias, Union, get_args
 
 from pydantic import Field
 
-from schemas.settings_values import SOURCE_NAME_PATTERN, ColumnName, SettingsTable, TimeZoneName
+from schemas.receiver import ParsedReceiver as ParsedReceiver
+from schemas.settings_values import SettingsTable
+from schemas.webhooks import FreeswitchWebhook, MetaWebhook, SignedWebhook, TwilioWebhook, WebSettings
 
 
-class ReceiveSettings(SettingsTable):
+class ReceiveSettings(WebSettings):
     """`[receive]`: the process that takes in events as they happen, and its limits."""
 
     folder: str = Field(
@@ -31,39 +33,6 @@ class ReceiveSettings(SettingsTable):
         le=1024 * 1024 * 1024,
         description="What waits for the broker, as `waiting_records`. Unit: bytes.",
         examples=[33_554_432],
-    )
-
-
-class _Receiver(SettingsTable):
-    """What all receivers share."""
-
-    source: str = Field(
-        pattern=SOURCE_NAME_PATTERN,
-        description="Name of the system whose records these are, as in `[[source]]`.",
-        examples=["pbx"],
-    )
-
-
-class ParsedReceiver(_Receiver):
-    """What receivers share whose records a parser of files reads."""
-
-    format: str = Field(
-        min_length=1,
-        description="Name of the parser, see `bypassflow sources`.",
-        examples=["asterisk_cdr"],
-    )
-    timezone: TimeZoneName | None = Field(
-        default=None,
-        description="IANA time zone of times that name none. Default: the company's.",
-        examples=["UTC"],
-    )
-    mapping: dict[str, ColumnName] = Field(
-        default_factory=dict,
-        description="Field of the format = column; a value that starts with '=' is a constant.",
-        examples=[{"src": "2", "dst": "3"}],
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Further settings of the parser.", examples=[{"delimiter": ";"}]
     )
 
 
@@ -94,6 +63,10 @@ class FileReceiver(ParsedReceiver):
 # One line a kind.
 _Kinds: TypeAlias = Union[  # noqa: UP007 - of a single kind it is no union
     FileReceiver,
+    SignedWebhook,
+    FreeswitchWebhook,
+    TwilioWebhook,
+    MetaWebhook,
 ]
 Receiver = Annotated[_Kinds, Field(discriminator="kind")]
 # By kind.

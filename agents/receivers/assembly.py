@@ -12,12 +12,17 @@ from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
 from agents.receivers.running import Receiver
 from agents.receivers.site import Entry, Prepare, Site
+from agents.receivers.webhooks import prepare_webhooks
 from pipeline.errors import ConfigurationError
 from schemas.settings import Configuration
 
-# By kind, in the order in which they are opened.
+# By kind, in the order in which they are opened. Kinds that one function prepares share something, such as a server.
 _PREPARE: Final[Mapping[str, Prepare]] = {
     "file": prepare_files,
+    "webhook": prepare_webhooks,
+    "freeswitch": prepare_webhooks,
+    "twilio": prepare_webhooks,
+    "meta": prepare_webhooks,
 }
 
 
@@ -43,8 +48,8 @@ class Assembly:
         ]
         self._makers = [
             make
-            for kind, prepare in _PREPARE.items()
-            for make in prepare(site, [entry for entry in entries if entry.settings.kind == kind])
+            for prepare in dict.fromkeys(_PREPARE.values())
+            for make in prepare(site, [entry for entry in entries if _PREPARE[entry.settings.kind] is prepare])
         ]
 
     def make(self, positions: Positions, outbox: Outbox, reader: Reader) -> Sequence[Receiver]:

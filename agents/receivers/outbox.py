@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.errors import TransientError
+from pipeline.errors import BypassflowError, TransientError
+from pipeline.raw_topics import TOPIC_OF_IDENTIFIERS
 from pipeline.received import Publication
 from schemas.log import Draft, Log
 
@@ -59,6 +60,7 @@ class Outbox:
         self._room = asyncio.Event()
         self._room.set()
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
+        self._asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asking")
         self._closed_until = 0.0
         self._is_broker_away = False
         self.failure: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -73,6 +75,21 @@ class Outbox:
     def waiting_count(self) -> int:
         """Records that no broker has confirmed yet."""
         return self._record_count
+
+    async def is_ready(self, patience: float) -> bool:
+        """Return whether there is room and the broker answers within so many seconds.
+
+        It is asked now: that the last records were confirmed says nothing when that was long ago.
+        """
+        is_full = self._record_count >= self._most_records or self._byte_count >= self._most_bytes
+        if is_full or asyncio.get_running_loop().time() < self._closed_until:
+            return False
+        try:
+            async with asyncio.timeout(patience):
+                await asyncio.get_running_loop().run_in_executor(self._asking, self._log.end, TOPIC_OF_IDENTIFIERS, 0)
+        except (TimeoutError, BypassflowError):
+            return False
+        return True
 
     async def deliver(self, records: Sequence[Publication], patience: float) -> None:
         """Return once the broker keeps all of these; for senders who can come again.
@@ -122,7 +139,8 @@ class Outbox:
         except TimeoutError:
             pass
         self._sending.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._asking):
+            threads.shutdown(wait=False, cancel_futures=True)
         return not self._record_count
 
     async def _put(self, records: Sequence[Publication], size: int) -> None:

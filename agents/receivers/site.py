@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from agents.receivers.outbox import Outbox
@@ -16,13 +16,32 @@ from agents.receivers.running import Receiver
 from pipeline.errors import ConfigurationError
 from pipeline.received import Feed
 from pipeline.sources.registry import Source, by_name
-from schemas.receive import ParsedReceiver, ReceiveSettings
+from schemas.receive import ReceiveSettings
 
 Settings = TypeVar("Settings", covariant=True)
 # Makes a receiver, once everything is known to be right.
 Make = Callable[[Positions, Outbox, Reader], Receiver]
 # Formats whose records stand in files of their own, or not one a line.
 NOT_BY_LINE: Final = frozenset({"mbox", "maildir", "eml", "canonical_parquet"})
+
+
+class Parsed(Protocol):
+    """Settings of receivers whose records a parser of files reads."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def timezone(self) -> str | None: ...
+
+    @property
+    def mapping(self) -> Mapping[str, str]: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,7 @@ class Site:
         """Return the whole path of a file."""
         return Path(os.path.abspath(self.base / written))
 
-    def feed(self, entry: Entry[ParsedReceiver], file: str, *, tells_progress: bool) -> Feed:
+    def feed(self, entry: Entry[Parsed], file: str, *, tells_progress: bool) -> Feed:
         """Return where the records of a receiver belong. `file`: the name under which they count.
 
         Raises:
@@ -69,7 +88,34 @@ class Site:
             tells_progress=tells_progress,
         )
 
-    def parser(self, entry: Entry[ParsedReceiver]) -> Source:
+    def secret(self, entry: Entry[Any], name: str = "secret") -> str:
+        """Return a secret that a receiver's settings name, as NAME_env or NAME_file.
+
+        Raises:
+            ConfigurationError: when it is not there. A secret is never shown.
+        """
+        variable = getattr(entry.settings, f"{name}_env")
+        if variable is not None:
+            found = self.environment.get(variable, "").strip()
+            if not found:
+                raise ConfigurationError(
+                    f"{entry.where}: {name}_env: the environment has no {variable}; set it, "
+                    f"or name a file in {name}_file"
+                )
+            return found
+        path = self.path(getattr(entry.settings, f"{name}_file"))
+        try:
+            found = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = (
+                "is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {_reason(error)}"
+            )
+            raise ConfigurationError(f"{entry.where}: {name}_file: {path} {reason}") from None
+        if not found:
+            raise ConfigurationError(f"{entry.where}: {name}_file: {path} is empty")
+        return found
+
+    def parser(self, entry: Entry[Parsed]) -> Source:
         """Return the parser of a receiver.
 
         Raises:
@@ -79,3 +125,7 @@ class Site:
             return by_name(entry.settings.format)
         except ConfigurationError as error:
             raise ConfigurationError(f"{entry.where}: {error}") from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -19,7 +19,7 @@ from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, S
 from pipeline.sources.translation import Fields, translated
 from pipeline.sources.utc_instants import utc_if_given
 
-_NETWORKS: Final = {"whatsapp_business_account": "whatsapp", "page": "messenger", "instagram": "instagram"}
+NETWORKS: Final = {"whatsapp_business_account": "whatsapp", "page": "messenger", "instagram": "instagram"}
 # What stands among WhatsApp's messages and says nothing to anybody: a thumb, and news of the customer's number.
 _NO_MESSAGES: Final = ("reaction", "system")
 
@@ -85,7 +85,7 @@ def _told(start: bytes) -> tuple[str, JsonForm] | None:
     """Return of which network a file that begins like this holds webhooks, and how."""
     form = form_of(start)
     members = first_members(start, form) if form is not None else {}
-    network = _NETWORKS.get(str(members.get("object")))
+    network = NETWORKS.get(str(members.get("object")))
     return (network, form) if form is not None and network and isinstance(members.get("entry"), list) else None
 
 
@@ -100,9 +100,9 @@ class _Teller:
         Raises:
             InvalidRecord: when it is of no network that is known.
         """
-        network = _NETWORKS.get(str(value.get("object")))
+        network = NETWORKS.get(str(value.get("object")))
         if network is None:
-            raise InvalidRecord(f"object: expected one of {', '.join(_NETWORKS)}")
+            raise InvalidRecord(f"object: expected one of {', '.join(NETWORKS)}")
         return [told for entry in _objects(value, "entry") for told in self._entry(entry, network)]
 
     def _entry(self, entry: Mapping[str, Any], network: str) -> Iterator[Fields]:

@@ -7,15 +7,21 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
+
 from schemas.kafka import KafkaSettings
+from tests import webhooks
 from tests.acme import AALTO, cdr
+from tests.integration.live import free_port
 from tests.integration.receiving import Receiving, receiving, wait_for
 
 KILLS = 20
+BEGUN = datetime(2024, 3, 4, 9, tzinfo=UTC)
 
 
 class Sender(Protocol):
@@ -80,6 +86,79 @@ class FileWriter:
         )
 
 
+@dataclass
+class HookClient:
+    """Posts an event after the other, each until it is acknowledged, and some of them again."""
+
+    port: int
+    source: str
+    variables: dict[str, str] = field(default_factory=lambda: dict(webhooks.VARIABLES))
+    acknowledged: set[int] = field(default_factory=set)
+    try_count: int = 0
+
+    @property
+    def configuration(self) -> str:
+        return next(
+            f"[[receiver]]{part}"
+            for part in webhooks.CONFIGURATION.split("[[receiver]]")
+            if f'source = "{self.source}"' in part
+        )
+
+    def post(self, number: int) -> webhooks.Post:
+        """Return what tells of an event that began so many seconds after the first one."""
+        start = BEGUN + timedelta(seconds=number)
+        at = int(start.timestamp())
+        call = {
+            "kind": "call", "started_at": start.isoformat(), "talk_seconds": 60, "from": webhooks.AALTO, "to": "201",
+            "direction": "inbound",
+        }  # fmt: skip
+        match self.source:
+            case "signed":
+                return webhooks.signed(orjson.dumps(call), time.time())
+            case "bearer":
+                return webhooks.bearer(orjson.dumps(call))
+            case "switch":
+                return webhooks.switch(webhooks.channel(number, at))
+            case "twilio":
+                ended = format_datetime(start + timedelta(seconds=120))
+                return webhooks.twilio(webhooks.call_status(f"CA{number}", "completed", at=ended))
+        return webhooks.meta(webhooks.whatsapp(webhooks.wrote(number, at)))
+
+    def send(self, chance: random.Random, stop: threading.Event) -> None:
+        number = 0
+        while not stop.is_set():
+            # Some are sent again: the one before, as if its answer had been lost.
+            for each in (number, number - 1) if chance.random() < 0.2 and number else (number,):
+                while not self._is_taken(each):
+                    time.sleep(0.05)
+            number += 1
+            time.sleep(chance.random() / 50)
+
+    def _is_taken(self, number: int) -> bool:
+        self.try_count += 1
+        try:
+            status, _, _ = webhooks.send(self.post(number), self.port)
+        except OSError:
+            return False
+        assert status in (200, 503), status
+        if status == 200:
+            self.acknowledged.add(number)
+        return status == 200
+
+    def is_complete(self, rows: list[dict[str, Any]]) -> bool:
+        return len({row["raw_id"] for row in rows}) >= len(self.acknowledged)
+
+    def check(self, rows: list[dict[str, Any]]) -> None:
+        # All that was sent was acknowledged in the end.
+        assert Counter({row["raw_id"]: row["started_at"] for row in rows}.values()) == Counter(
+            (BEGUN + timedelta(seconds=number)).replace(tzinfo=None) for number in self.acknowledged
+        )
+        print(
+            f"{self.source}: {len(self.acknowledged)} acknowledged in {self.try_count} tries over {KILLS} kills; "
+            f"{len(rows)} records on the topics, {len({row['raw_id'] for row in rows})} identities"
+        )
+
+
 def observations(process: Receiving) -> list[dict[str, Any]]:
     facts = process.taken().facts
     return list(facts["observation"].to_pylist()) if "observation" in facts else []
@@ -89,8 +168,10 @@ def test_nothing_that_was_taken_is_lost_or_there_twice_whenever_the_process_is_k
     kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:
     chance = random.Random(7)
-    senders: list[Sender] = [FileWriter(tmp_path)]
-    text = "[receive]\n" + "".join(sender.configuration for sender in senders)
+    port = free_port()
+    hooks = ("signed", "bearer", "switch", "twilio", "meta")
+    senders: list[Sender] = [FileWriter(tmp_path), *(HookClient(port, source) for source in hooks)]
+    text = f"[receive]\nport = {port}\n" + "".join(sender.configuration for sender in senders)
     variables = {name: value for sender in senders for name, value in sender.variables.items()}
     stop = threading.Event()
     with receiving(tmp_path, kafka_settings, text, **variables) as process:

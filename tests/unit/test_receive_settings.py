@@ -13,6 +13,19 @@ from pipeline.errors import ConfigurationError
 
 FILE = '[[receiver]]\nkind = "file"\nsource = "pbx"\npath = "Master.csv"\nformat = "asterisk_cdr"\n'
 
+HOOK = (
+    '[[receiver]]\nkind = "webhook"\nsource = "crm"\npath = "/crm"\nformat = "canonical_jsonl"\n'
+    'secret_env = "HOOK_SECRET"\n'
+)
+TWILIO = (
+    '[[receiver]]\nkind = "twilio"\nsource = "twilio"\npath = "/twilio"\nsecret_env = "HOOK_SECRET"\n'
+    'public_url = "https://hooks.acme.example/twilio"\n'
+)
+META = (
+    '[[receiver]]\nkind = "meta"\nsource = "meta"\npath = "/meta"\nsecret_env = "HOOK_SECRET"\n'
+    'verify_token_env = "HOOK_SECRET"\n'
+)
+
 
 def problem(text: str, base: Path, **environment: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
@@ -36,6 +49,51 @@ def problem(text: str, base: Path, **environment: str) -> str:
 )
 def test_what_is_wrong_is_said_in_one_sentence(text: str, words: str, tmp_path: Path) -> None:
     assert words in problem(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HOOK + HOOK, "[[receiver]] number 2 has the path /crm, as [[receiver]] number 1 does"),
+        (HOOK.replace("canonical_jsonl", "canonical_json"), "did you mean"),
+        (HOOK.replace('"/crm"', '"/readyz"'), "a path other than /healthz and /readyz"),
+        (HOOK.replace('"/crm"', '"crm"'), "path of [[receiver]] number 1 is 'crm'"),
+        (HOOK.replace('"/crm"', '"/c rm?x=1"'), "path of [[receiver]] number 1 is"),
+        (HOOK.replace("HOOK_SECRET", "pass-word!"), "secret_env of [[receiver]] number 1 is a value that is not shown"),
+        (HOOK.replace("HOOK_SECRET", "OTHER"), "number 1: secret_env: the environment has no OTHER; set it"),
+        (HOOK.replace("HOOK_SECRET", "EMPTY"), "number 1: secret_env: the environment has no EMPTY; set it"),
+        (HOOK.replace("HOOK_SECRET", "ODD"), "begins with whsec_ and is no base64"),
+        (HOOK + 'secret_file = "secret"\n', "expected one of secret_env and secret_file, found both"),
+        (HOOK.replace('secret_env = "HOOK_SECRET"', ""), "expected one of secret_env and secret_file, found neither"),
+        (HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "none"'), "none cannot be read: no such file"),
+        (HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "empty"'), "empty is empty"),
+        (HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "binary"'), "binary is no UTF-8 text"),
+        (HOOK + 'authentication = "basic"\n', 'authentication = "basic" needs username'),
+        (HOOK + 'username = "cdr"\n', 'authentication = "basic" needs username, and no other does'),
+        (HOOK + 'secret = "in clear"\n', "unknown key 'secret' in [[receiver]]; did you mean"),
+        (TWILIO.replace("https://", ""), "public_url of [[receiver]] number 1 is"),
+        (TWILIO.replace("example/twilio", "example/twilio?a=1"), "without a query or password"),
+        (META.replace("verify_token_env", "#"), "one of verify_token_env and verify_token_file, found neither"),
+        (META + 'mapping = { a = "b" }\n', "webhooks of Meta have nothing to map"),
+        ('[receive]\nheader_timeout = "1h"\n', "a length of time up to five minutes"),
+        ("[receive]\nport = 99999\n", "65535"),
+    ],
+)
+def test_what_is_wrong_with_a_webhook_is_said_and_no_secret_is_shown(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "binary").write_bytes(b"\xff")
+    found = problem(text, tmp_path, HOOK_SECRET="hidden", EMPTY=" ", ODD="whsec_!")
+    assert words in found
+    assert "hidden" not in found
+    assert "\n" not in found
+
+
+def test_all_webhooks_are_one_receiver_and_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the file\n")
+    text = FILE + HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "secret"') + TWILIO + META
+    configuration = load(text, "bypassflow.toml")
+    assembly = Assembly(configuration, tmp_path, {"HOOK_SECRET": "hidden"}, lambda sentence: None)
+    assert len(assembly._makers) == 2
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:

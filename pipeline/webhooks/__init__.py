@@ -1,0 +1,1 @@
+"""What systems send over HTTP: whether it is theirs, and what a parser of files makes of it."""
