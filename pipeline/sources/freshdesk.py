@@ -12,7 +12,7 @@ from pipeline.sources.json_outline import first_members
 from pipeline.sources.json_records import JsonForm, form_of, json_records
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.side_tables import Ids, files_beside, gather, remembered
+from pipeline.sources.side_tables import Ids, look_beside, remembered
 from pipeline.sources.translation import Fields, translated
 from pipeline.sources.utc_instants import read_utc, utc_if_given
 
@@ -145,14 +145,18 @@ def _look_around(path: Path, form: JsonForm, contact_field: str | None) -> _Arou
             elif kind == "conversation":
                 tickets.add(_id(value.get("ticket_id")))
                 users.add(_id(value.get("user_id")) if value.get("incoming") is True else None)
-    files = files_beside(path)
-    asked = gather(files, tickets.known, lambda other: _requesters(other, contact_field))
+    asked = look_beside(
+        path, tickets.known, lambda other: _requesters(other, contact_field), ("freshdesk tickets", contact_field)
+    )
     for requester_id, person in asked.values():
         if person is None:
             users.add(requester_id)
         else:
             own[requester_id] = person
-    people = {**gather(files, users.known, lambda other: _people(other, contact_field)), **own}
+    known = look_beside(
+        path, users.known, lambda other: _people(other, contact_field), ("freshdesk people", contact_field)
+    )
+    people = {**known, **own}
     missing = len(users.known - people.keys()) + users.left_out_count
     return _Around(people, {ticket: requester for ticket, (requester, _) in asked.items()}, missing)
 

@@ -17,7 +17,7 @@ from pipeline.sources.json_outline import first_members
 from pipeline.sources.json_records import JsonForm, form_of, json_records
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.side_tables import Ids, files_beside, gather, remembered
+from pipeline.sources.side_tables import Ids, look_beside, remembered
 from pipeline.sources.translation import Fields, translated
 
 _LISTS: Final = ("conversations", "entities")
@@ -92,7 +92,7 @@ class Genesys:
             yield Batch({}, 0, path.stat().st_size, warnings=(note,))
             return
         named = _user_ids(path, form)
-        addresses = gather(files_beside(path), named.known, _addresses)
+        addresses = look_beside(path, named.known, _addresses, "genesys users")
         missing = len(named.known) - len(addresses) + named.left_out_count
         if missing:
             note = (

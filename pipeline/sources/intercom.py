@@ -13,7 +13,7 @@ from pipeline.sources.json_outline import first_members
 from pipeline.sources.json_records import JsonForm, form_of, json_records
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.side_tables import Ids, files_beside, gather, remembered
+from pipeline.sources.side_tables import Ids, look_beside, remembered
 from pipeline.sources.translation import Fields, translated
 
 _LISTS: Final = ("conversations", "data", "admins")
@@ -94,7 +94,7 @@ class Intercom:
             for record in json_records(path, form):
                 for person_id in nameless(record.value):
                     named.add(person_id)
-        people = gather(files_beside(path), named.known, _people)
+        people = look_beside(path, named.known, _people, "intercom people")
         missing = len(named.known) - len(people) + named.left_out_count
         if missing:
             note = (

@@ -1,22 +1,28 @@
 """What other files of the same export say of an id: indexes of the ids that one file names.
 
 A ticket names its requester by an id, and the address stands in another file. Files are read one by one, so whoever
-reads one looks beside it. Memory grows with the ids that the file names, up to a ceiling, never with the other files.
+reads one looks beside it. Pages of an export are thousands of files that all ask the same, so what a folder says is
+kept while they are read. Memory is bounded: indexes have a ceiling, and beyond it grow with the ids of one file alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pipeline.errors import InvalidRecord
 
 # What an index holds for one id is well under a kilobyte.
 MOST_IDS: Final = 500_000
 MOST_FILES: Final = 5_000
+# Ids in an index that the files of a folder share, and folders and questions for which one is kept.
+MOST_INDEXED: Final = 200_000
+MOST_INDEXES: Final = 4
 
 V = TypeVar("V")
 
@@ -38,6 +44,83 @@ class Ids:
             self.left_out_count += 1
 
 
+def look_beside(
+    path: Path,
+    wanted: Collection[str],
+    read: Callable[[Path], Iterator[tuple[str, V]]],
+    what: Hashable,
+    join: Callable[[V, V], V] | None = None,
+) -> dict[str, V]:
+    """Return what a file and those in its folder say of the ids that are wanted; of several words on one, the last.
+
+    `read` yields what one file says, `what` names that: files of one folder that ask the same share one index of it,
+    as long as the folder stays as it is. `join` puts two words on one id together. Words on more ids than an index
+    may hold are looked for anew by each file.
+    """
+    if not wanted:
+        return {}
+    key = (path.parent, what)
+    index = _INDEXES.get(key)
+    if index is None or not index.is_fresh(path.parent):
+        index = _INDEXES[key] = _Index(path, read, join)
+        if len(_INDEXES) > MOST_INDEXES:
+            _INDEXES.popitem(last=False)
+    _INDEXES.move_to_end(key)
+    if index.words is None:
+        return gather(files_beside(path), wanted, read, join)
+    words = index.words
+    found = {name: words[name] for name in wanted if name in words}
+    # A folder of very many files is not looked at to its end; the file itself counts all the same.
+    return found if path in index.files else {**found, **gather([path], wanted, read, join)}
+
+
+class _Index:
+    """What the files of a folder say of all ids; nothing when these are too many. `files`: those that were read."""
+
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[Path], Iterator[tuple[str, Any]]],
+        join: Callable[[Any, Any], Any] | None,
+    ) -> None:
+        self._folder = _folder_state(path.parent)
+        self.words: dict[str, Any] | None = {}
+        self.files = sorted(files_beside(path), key=lambda file: file.name)
+        # Of the files that say something: how they were when they said it.
+        self._sayers: dict[Path, tuple[int, int]] = {}
+        words = self.words
+        for file in self.files:
+            with suppress(InvalidRecord, OSError):
+                state = _state(file)
+                for name, value in read(file):
+                    self._sayers[file] = state
+                    words[name] = join(words[name], value) if join is not None and name in words else value
+                    if len(words) > MOST_INDEXED:
+                        self.words = None
+                        return
+
+    def is_fresh(self, folder: Path) -> bool:
+        """Return whether the folder has the same files, and those that said something are as they were."""
+        try:
+            return _folder_state(folder) == self._folder and all(
+                _state(file) == state for file, state in self._sayers.items()
+            )
+        except OSError:
+            return False
+
+
+_INDEXES: Final[OrderedDict[tuple[Path, Hashable], _Index]] = OrderedDict()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+def _folder_state(folder: Path) -> tuple[int, int]:
+    return os.stat(folder).st_mtime_ns, len(os.listdir(folder))
+
+
 def files_beside(path: Path) -> list[Path]:
     """Return a file and the others in its folder, by name."""
     others = sorted(other for other in path.parent.iterdir() if other != path and not other.name.startswith("."))
@@ -45,20 +128,24 @@ def files_beside(path: Path) -> list[Path]:
 
 
 def gather(
-    files: Iterable[Path], wanted: Collection[str], read: Callable[[Path], Iterator[tuple[str, V]]]
+    files: Iterable[Path],
+    wanted: Collection[str],
+    read: Callable[[Path], Iterator[tuple[str, V]]],
+    join: Callable[[V, V], V] | None = None,
 ) -> dict[str, V]:
     """Return what files say of the ids that are wanted; of several words on one id in a file, the last.
 
-    A file that is damaged counts as far as it can be read: it is told of when it is read itself.
+    `join` puts two words on one id together, and then all files are asked. A file that is damaged counts as far as it
+    can be read: it is told of when it is read itself.
     """
     found: dict[str, V] = {}
     for file in files:
-        if len(found) >= len(wanted):
+        if join is None and len(found) >= len(wanted):
             break
         with suppress(InvalidRecord, OSError):
             for name, value in read(file):
                 if name in wanted:
-                    found[name] = value
+                    found[name] = join(found[name], value) if join is not None and name in found else value
     return found
 
 

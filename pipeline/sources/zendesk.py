@@ -108,7 +108,8 @@ class Zendesk:
         rename = renaming(context, FIELDS, OTHER_NAMES)
         if table.form is None:
             require_columns(context, table.columns, _NEEDED.get(table.kind, ()), OTHER_NAMES)
-        around = surroundings(path, table, rename, context.file, contact_field.casefold() if contact_field else None)
+        field = contact_field.casefold() if contact_field else None
+        around = surroundings(path, table, rename, context.file, field, context.mapping)
         if around.warnings:
             yield Batch({}, 0, warnings=around.warnings)
         teller = Teller(context.source, table, rename, around)

@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.json_records import JsonForm, json_records
 from pipeline.sources.reading import head
-from pipeline.sources.side_tables import MOST_IDS, Ids, files_beside, gather, remembered
+from pipeline.sources.side_tables import MOST_IDS, Ids, look_beside, remembered
 from pipeline.sources.utc_instants import utc_if_given
 from pipeline.sources.zendesk_objects import Kind, Table, flat, identity, lists_in, parts_of, records, tell_table
 
 _OURS: Final = ("agent", "admin")
 _AGENT: Final = "agent:"
 SPOKEN: Final = ("ChatMessage", "ChatFileAttachment")
+
+V = TypeVar("V")
 
 Rename = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -67,20 +69,32 @@ class Surroundings:
         return self.visitors.get(chat_id, user_id) != user_id
 
 
-def surroundings(path: Path, table: Table, rename: Rename, file: str, contact_field: str | None) -> Surroundings:
-    """Return what the records around those of a file say of the ids in it. The file itself is gone through first."""
+def surroundings(
+    path: Path, table: Table, rename: Rename, file: str, contact_field: str | None, mapping: Mapping[str, str]
+) -> Surroundings:
+    """Return what the records around those of a file say of the ids in it. The file itself is gone through first.
+
+    `rename` is what `mapping` makes of a record.
+    """
     if table.kind in ("ticket_chat", "chat", "other") or (table.kind == "user" and table.form is None):
         return Surroundings()
     named = _Named()
     for kind, value in _objects(path, table):
         named.add(kind, value, rename)
-    files = files_beside(path)
-    origins = gather(files, named.tickets.known, lambda other: _origins(other, rename))
-    visitors = gather(files, named.chats.known, lambda other: _visitors(other, rename))
-    chats = _chats_of(files, named.own_tickets, rename)
+
+    def beside(
+        what: str, ids: Ids, read: Callable[[Path], Iterator[tuple[str, V]]], join: Callable[[V, V], V] | None = None
+    ) -> dict[str, V]:
+        return look_beside(
+            path, ids.known, read, ("zendesk", what, contact_field, tuple(sorted(mapping.items()))), join
+        )
+
+    origins = beside("tickets", named.tickets, lambda other: _origins(other, rename))
+    visitors = beside("visitors", named.chats, lambda other: _visitors(other, rename))
+    chats = beside("chats", named.own_tickets, lambda other: _chats_of(other, rename), _joined)
     for requester_id in (*(origin.requester_id for origin in origins.values()), *visitors.values()):
         named.users.add(requester_id)
-    people = gather(files, named.users.known, lambda other: _people(other, rename, contact_field))
+    people = beside("people", named.users, lambda other: _people(other, rename, contact_field))
     strangers = (
         (named.users, people, "people", "users", "their numbers and addresses are unknown"),
         (named.tickets, origins, "tickets", "tickets", "nobody knows who asked"),
@@ -209,13 +223,14 @@ def _visitors(path: Path, rename: Rename) -> Iterator[tuple[str, str]]:
             yield chat_id, user_id
 
 
-def _chats_of(files: list[Path], tickets: Ids, rename: Rename) -> dict[str, tuple[str, ...]]:
-    """Return the chats that became each ticket: tables of chats say it, and chats of the API themselves."""
-    found: dict[str, tuple[str, ...]] = {}
-    for file in files if tickets.known else ():
-        for fields in map(rename, chain(_rows(file, "ticket_chat"), _rows(file, "chat"))):
-            ticket_id = identity(fields.get("ticket_id")) or identity(fields.get("zendesk_ticket_id"))
-            chat_id = identity(fields.get("chat_id")) or identity(fields.get("id"))
-            if ticket_id in tickets.known and ticket_id and chat_id:
-                found[ticket_id] = tuple(sorted({*found.get(ticket_id, ()), chat_id}))
-    return found
+def _chats_of(path: Path, rename: Rename) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the chats that became each ticket: tables of chats say it, and chats of the API themselves."""
+    for fields in map(rename, chain(_rows(path, "ticket_chat"), _rows(path, "chat"))):
+        ticket_id = identity(fields.get("ticket_id")) or identity(fields.get("zendesk_ticket_id"))
+        chat_id = identity(fields.get("chat_id")) or identity(fields.get("id"))
+        if ticket_id and chat_id:
+            yield ticket_id, (chat_id,)
+
+
+def _joined(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*some, *others}))
