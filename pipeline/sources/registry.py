@@ -60,6 +60,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.dynamics",
     "pipeline.sources.suitecrm",
     "pipeline.sources.espocrm",
+    "pipeline.sources.odoo",
     "pipeline.sources.teams",
     "pipeline.sources.twilio",
     "pipeline.sources.genesys",

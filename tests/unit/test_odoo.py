@@ -1,0 +1,219 @@
+"""Odoo: its interface, its exported lists and its database tell the same company."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigurationError
+from pipeline.sources.crm_modules import untied
+from pipeline.sources.crm_values import Clock
+from pipeline.sources.odoo import SOURCE
+from pipeline.sources.odoo_records import told
+from tests import parsing
+from tests.crm_files import (
+    MAIJA,
+    MATTI,
+    NUMBER,
+    activity,
+    assert_survives_damage,
+    corpus,
+    document,
+    outcomes,
+    read,
+    table,
+    warnings,
+)
+from tests.parsing import address, letters, phone, rows
+from tests.records import call, email
+
+A_CALL = {
+    "id": 21, "partner_id": [8, "Maija"], "partner_phone": "040 1234567", "state": "done", "direction": "in",
+    "create_date": "2024-03-04 09:12:00", "write_date": "2024-03-04 09:12:00", "user_id": [2, "Matti"],
+    "opportunity_id": False, "date_closed": False, "create_uid": [2, "Matti"],
+}  # fmt: skip
+A_MESSAGE = {
+    "id": 101, "model": "res.partner", "res_id": 8, "message_type": "comment", "subtype_id": [1, "Discussions"],
+    "is_internal": False, "mail_activity_type_id": False, "author_id": [3, "Matti"], "email_from": MATTI,
+    "partner_ids": [], "message_id": "<1@odoo.example>", "create_uid": [2, "Matti"],
+    "create_date": "2024-03-04 09:12:00", "date": "2024-03-04 09:11:00",
+}  # fmt: skip
+
+
+def records(folder: Path, *values: dict[str, Any], name: str = "records.json") -> Path:
+    return document(folder, name, {"jsonrpc": "2.0", "id": 1, "result": list(values)})
+
+
+def message(folder: Path, **fields: Any) -> dict[str, Any]:
+    return activity(read(SOURCE, [records(folder, {**A_MESSAGE, **fields})]))
+
+
+def test_a_done_activity_and_a_mail_trace_and_another_call_is_bypassed(tmp_path: Path) -> None:
+    paths = corpus("odoo", tmp_path)
+    names = ("res_partner.json", "res_users.json", "crm_lead.json", "mail_message.json", "mail_activity.json")
+    found = read(SOURCE, [paths[name] for name in names])
+    customer = phone(NUMBER)
+
+    ends = outcomes(
+        found,
+        call("pbx:1", "09:00", 600, customer=customer),
+        call("pbx:2", datetime(2024, 3, 12, 9), 600, customer=customer),
+        email("mail:1", "08:00", address(MAIJA), [str(address(MATTI))], message_id="A1.b2@mail.example"),
+    )
+
+    assert letters(found) == []
+    assert ends == [
+        ("traced", None, "exact"), ("traced", None, "same_representative"), ("bypassed", "not_logged", None),
+    ]  # fmt: skip
+
+
+def test_phone_calls_are_logged_when_created_or_closed_as_held(tmp_path: Path) -> None:
+    found = read(SOURCE, [corpus("odoo", tmp_path)["crm_phonecall.json"]])
+
+    times = {row["activity_id"]: (row["logged_from"], row["deleted"]) for row in rows(found, "activity")}
+
+    assert times == {
+        "call:21": (datetime(2024, 3, 4, 11, 12, 30), False),
+        "call:22": (datetime(2024, 3, 5, 12, 20), False),
+        "call:23": (datetime(2024, 3, 5, 7, 5), False),
+        "call:24": (datetime(2024, 3, 6, 7, 5), True),
+    }
+    assert "1 of its records were deleted, canceled, not sent or reached nobody" in warnings(found)[-1]
+
+
+def test_a_company_is_found_as_a_contact_and_as_an_account(tmp_path: Path) -> None:
+    found = read(SOURCE, [corpus("odoo", tmp_path)["res_partner.json"]])
+
+    (account,) = rows(found, "account")
+    contacts = {row["contact_id"]: row["account_id"] for row in rows(found, "contact")}
+
+    assert (account["account_id"], account["segment"]) == ("partner:7", "Forestry")
+    assert contacts == {"partner:7": "partner:7", "partner:8": "partner:7", "partner:9": None}
+
+
+def test_what_is_logged_on_a_lead_belongs_to_its_partner_when_it_has_one(tmp_path: Path) -> None:
+    paths = corpus("odoo", tmp_path)
+
+    found = read(SOURCE, [paths["mail_message.json"], paths["crm_phonecall.json"]])
+
+    assert activity(found, activity_id="message:103")["contact_ids"] == ["partner:8"]
+    assert activity(found, activity_id="call:22")["contact_ids"] == ["lead:4"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "direction"),
+    [
+        ({"message_type": "email"}, "email", "inbound"),
+        ({}, "email", None),
+        ({"is_internal": True}, "note", None),
+        ({"subtype_id": [2, "Note"]}, "note", None),
+        ({"message_type": "sms"}, "sms", None),
+        ({"message_type": "notification", "mail_activity_type_id": [2, "Call"]}, "call", None),
+        ({"message_type": "notification", "mail_activity_type_id": [3, "Meeting"]}, "meeting", None),
+        ({"message_type": "notification", "mail_activity_type_id": [9, "Soitto"]}, "other", None),
+    ],
+)
+def test_a_message_is_what_it_says(tmp_path: Path, fields: dict[str, Any], kind: str, direction: str | None) -> None:
+    found = message(tmp_path, **fields)
+
+    assert (found["kind"], found["direction"]) == (kind, direction)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"message_type": "notification"}, {"message_type": "email_outgoing"}, {"message_type": "user_notification"},
+     {"model": "discuss.channel"}],
+)  # fmt: skip
+def test_changes_mailings_and_channels_tell_nothing(tmp_path: Path, fields: dict[str, Any]) -> None:
+    found = read(SOURCE, [records(tmp_path, {**A_MESSAGE, **fields})])
+
+    assert rows(found, "activity") == []
+    assert "1 of its records tell of no conversation" in warnings(found)[0]
+
+
+def test_only_a_mail_counts_at_its_own_time_and_carries_its_message_id(tmp_path: Path) -> None:
+    mail, note = message(tmp_path), message(tmp_path, is_internal=True)
+
+    assert (mail["logged_from"], mail["keys"]) == (datetime(2024, 3, 4, 9, 11), ["1@odoo.example"])
+    assert (note["logged_from"], note["keys"]) == (datetime(2024, 3, 4, 9, 12), [])
+
+
+def test_a_mail_on_another_record_belongs_to_those_that_it_names(tmp_path: Path) -> None:
+    sent = message(tmp_path, model="sale.order", res_id=5, partner_ids=[9])
+    came = message(tmp_path, model="sale.order", res_id=5, message_type="email", author_id=[8, "Maija"])
+
+    assert (sent["contact_ids"], sent["owner_id"]) == (["partner:9"], "user:2")
+    assert (came["contact_ids"], came["owner_id"]) == (["partner:8"], None)
+
+
+def test_a_mail_of_an_unknown_author_is_found_by_its_address_in_the_partners(tmp_path: Path) -> None:
+    corpus("odoo", tmp_path)
+
+    found = message(tmp_path, model="sale.order", message_type="email", author_id=False, email_from=f"M <{MAIJA}>")
+
+    assert found["contact_ids"] == ["partner:8"]
+
+
+def test_a_planned_activity_is_a_task_and_is_taken_back_when_it_was_done(tmp_path: Path) -> None:
+    found = rows(read(SOURCE, [corpus("odoo", tmp_path)["mail_activity.json"]]), "activity")
+
+    assert [(row["kind"], row["deleted"]) for row in found] == [("task", False), ("task", True)]
+
+
+def test_an_exported_list_is_in_the_zone_of_its_user_and_a_table_of_the_database_in_utc(tmp_path: Path) -> None:
+    paths = corpus("odoo", tmp_path)
+
+    exported = activity(read(SOURCE, [paths["crm.phonecall.csv"]]))
+    stored = activity(read(SOURCE, [paths["crm_phonecall_table.csv"]]))
+
+    assert (exported["activity_id"], exported["logged_from"]) == ("call:31", datetime(2024, 3, 4, 13, 12))
+    assert (stored["activity_id"], stored["logged_from"]) == ("call:32", datetime(2024, 3, 4, 14, 13))
+    assert exported["contact_ids"] == stored["contact_ids"] == ["partner:8"]
+
+
+def test_names_of_records_are_no_ids_and_external_ids_of_others_are(tmp_path: Path) -> None:
+    first = {"id": "base.main_partner", "is_company": "False", "parent_id": "Acme", "phone": "'+358401234567"}
+    (found,) = rows(read(SOURCE, [table(tmp_path, "res.partner.csv", first)]), "contact")
+
+    assert (found["contact_id"], found["account_id"]) == ("partner:base.main_partner", None)
+    assert found["tokens"] == [phone(NUMBER)]
+
+
+def test_a_row_of_the_database_tells_the_same_as_the_interface(tmp_path: Path) -> None:
+    row = {"id": 21, "partner_id": 8, "state": "done", "create_date": datetime(2024, 3, 4, 9, 12, tzinfo=UTC),
+           "user_id": 2, "create_uid": 2}  # fmt: skip
+
+    (record,) = told("crm.phonecall", row, Clock(parsing.context(tmp_path / "x")), untied)
+
+    of_file = activity(read(SOURCE, [records(tmp_path, A_CALL)]))
+    assert record["logged_at"].replace(tzinfo=None) == of_file["logged_from"]
+    assert (record["contact_ids"], record["owner_id"]) == (of_file["contact_ids"], of_file["owner_id"])
+
+
+def test_a_telephone_systems_own_id_is_a_key_when_a_mapping_names_its_field(tmp_path: Path) -> None:
+    path = records(tmp_path, {**A_CALL, "x_call_uid": "1709543.7"})
+
+    assert activity(read(SOURCE, [path], mapping={"call_id": "x_call_uid"}))["keys"] == ["1709543.7"]
+
+
+def test_what_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
+    found = read(SOURCE, [records(tmp_path, {**A_CALL, "id": False}, {**A_CALL, "create_date": False})])
+
+    assert [letter.reason for letter in letters(found)] == [
+        "id: missing; every crm.phonecall has one. An export of fields with lists has rows without",
+        "create_date: missing; nothing says when it was logged",
+    ]
+    labels = {"ID": "1", "Name": "Maija", "Email": MAIJA, "Phone": NUMBER}
+    with pytest.raises(ConfigurationError, match="export it with the names of its fields, not their labels"):
+        read(SOURCE, [table(tmp_path, "Contact (res.partner).csv", labels)])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_files_raise_nothing_but_invalid_record(tmp_path: Path, data: st.DataObject) -> None:
+    assert_survives_damage(SOURCE, tmp_path, data)
