@@ -22,6 +22,8 @@ from mode.threads import MethodQueue
 # the sooner all of them work at the same time.
 LONGEST_RUN: Final = 500
 _CALLS_AT_ONCE: Final = 8
+# A partition whose queue was full is left out of a wait for the others, and asked for again after this. Unit: seconds.
+_ASK_AGAIN: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Consumer(aiokafka.Consumer):
                     # What was fetched and not handed on is behind the position. What comes after it would be
                     # acknowledged with it: nothing is handed on before it.
                     is_whole = self.flow_active and await self._rewind()
-                fetched, active = await self._wait_next_records(1.0) if is_whole else (None, None)
+                fetched, active = await self._wait_next_records(_ASK_AGAIN) if is_whole else (None, None)
                 await asyncio.sleep(0)
                 for place, records in (fetched or {}).items():
                     if active is None or place in active or place in self._buffered_partitions:
