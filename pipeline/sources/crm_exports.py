@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from pipeline.errors import ConfigurationError
 from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.reading import csv_records, head, split_fields
 from pipeline.sources.registry import Batch, ReadContext, is_own_name
+from pipeline.sources.side_tables import folder_state, remembered
 from pipeline.sources.translation import table_records
+
+V = TypeVar("V")
 
 _FIRST_ROWS: Final = 20
 # A header and the first rows of a table; of JSON, the beginning of the first page.
@@ -50,6 +54,14 @@ class Layout:
         return table_records(csv_records(path, self.delimiter))
 
 
+@dataclass(frozen=True)
+class Told(Generic[V]):
+    """How a file holds records, and what they are."""
+
+    layout: Layout
+    found: V
+
+
 def layout_of(start: bytes, lists: Collection[str] = ()) -> Layout:
     """Return how a file that begins like this holds records; `lists` as in `form_of`."""
     form = form_of(start, lists)
@@ -72,11 +84,7 @@ def siblings(path: Path, context: ReadContext) -> Iterator[Path]:
     """
     given = context.options.get("siblings")
     if given is None:
-        yield from sorted(
-            beside
-            for beside in path.parent.iterdir()
-            if beside != path and not beside.name.startswith(".") and not is_own_name(beside.name) and beside.is_file()
-        )
+        yield from (beside for beside in _exported(path.parent, *folder_state(path.parent)) if beside != path)
         return
     if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
         raise ConfigurationError(f"siblings is {given!r}; expected a list of paths, relative to the file that asks")
@@ -88,11 +96,37 @@ def siblings(path: Path, context: ReadContext) -> Iterator[Path]:
             yield sibling
 
 
-def glance(path: Path) -> bytes:
-    """Return the beginning of a file, enough to tell what it is; nothing when it cannot be opened."""
-    with suppress(OSError):
-        return head(path, _GLANCE)
-    return b""
+@lru_cache(maxsize=4)
+def _exported(folder: Path, changed_ns: int, count: int) -> Sequence[Path]:
+    """Return the files in a folder that may belong to an export, by name, as long as the folder stays as it is."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if not file.name.startswith(".") and not is_own_name(file.name) and file.is_file()
+    ]
+    return tuple(sorted(files))
+
+
+def told_of(lists: Collection[str], tell: Callable[[Layout, bytes], V | None]) -> Callable[[Path], Told[V] | None]:
+    """Return what tells how a sibling holds records and of what; once for each, as long as it stays as it is.
+
+    Null for a file that tells nothing, or that cannot be opened.
+    """
+
+    def read(path: Path) -> Told[V] | None:
+        start = head(path, _GLANCE)
+        layout = layout_of(start, lists)
+        found = tell(layout, start)
+        return None if found is None else Told(layout, found)
+
+    known = remembered(read)
+
+    def ask(path: Path) -> Told[V] | None:
+        with suppress(OSError):
+            return known(path)
+        return None
+
+    return ask
 
 
 def without_progress(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.beside import Beside
-from pipeline.sources.crm_exports import Layout, glance, layout_of, siblings, without_progress
+from pipeline.sources.crm_exports import Layout, Told, layout_of, siblings, told_of, without_progress
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
 from pipeline.sources.translation import Translate, translated
@@ -128,12 +129,18 @@ def told_beside(
     Raises:
         ConfigurationError: when the option that names them does not fit.
     """
+    ask = _asked(tuple(lists), tell)
     for sibling in siblings(path, context):
-        start = glance(sibling)
-        layout = layout_of(start, lists)
-        told = tell(layout, start)
-        if told is not None:
-            yield sibling, layout, told
+        if (told := ask(sibling)) is not None:
+            yield sibling, told.layout, told.found
+
+
+@lru_cache(maxsize=32)
+def _asked(
+    lists: tuple[str, ...], tell: Callable[[Layout, bytes], ToldObject | None]
+) -> Callable[[Path], Told[ToldObject] | None]:
+    """Return what tells of the siblings in one system's exports, the same for all files: it remembers them."""
+    return told_of(lists, tell)
 
 
 @contextmanager

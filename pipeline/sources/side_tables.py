@@ -83,7 +83,7 @@ class _Index:
         read: Callable[[Path], Iterator[tuple[str, Any]]],
         join: Callable[[Any, Any], Any] | None,
     ) -> None:
-        self._folder = _folder_state(path.parent)
+        self._folder = folder_state(path.parent)
         self.words: dict[str, Any] | None = {}
         self.files = sorted(files_beside(path), key=lambda file: file.name)
         # Of the files that say something: how they were when they said it.
@@ -102,7 +102,7 @@ class _Index:
     def is_fresh(self, folder: Path) -> bool:
         """Return whether the folder has the same files, and those that said something are as they were."""
         try:
-            return _folder_state(folder) == self._folder and all(
+            return folder_state(folder) == self._folder and all(
                 _state(file) == state for file, state in self._sayers.items()
             )
         except OSError:
@@ -117,7 +117,8 @@ def _state(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _folder_state(folder: Path) -> tuple[int, int]:
+def folder_state(folder: Path) -> tuple[int, int]:
+    """Return what is different when a file came or went: when the folder was changed, and how many are in it."""
     return os.stat(folder).st_mtime_ns, len(os.listdir(folder))
 
 

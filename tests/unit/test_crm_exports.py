@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.sources.crm_exports import glance, layout_of, siblings
+from pipeline.sources.crm_exports import Layout, layout_of, siblings, told_of
+from pipeline.sources.reading import head
 from tests.parsing import context
 
 
@@ -32,15 +33,36 @@ def test_a_document_has_the_records_of_its_list(tmp_path: Path) -> None:
     path = tmp_path / "pages.json.gz"
     path.write_bytes(gzip.compress(text))
 
-    layout = layout_of(glance(path), ["rows"])
+    layout = layout_of(head(path), ["rows"])
 
     assert (layout.columns, layout.first, layout.unit) == ((), ({"id": 1},), "record")
     assert [record.value for record in layout.records(path)] == [{"id": 1}, {"id": 2}]
 
 
-def test_what_is_no_text_has_no_columns_and_what_cannot_be_opened_no_beginning(tmp_path: Path) -> None:
+def test_what_is_no_text_has_no_columns() -> None:
     assert layout_of(b"a,b\0,c\n").columns == ()
-    assert glance(tmp_path / "gone") == b""
+
+
+def test_a_sibling_is_told_once_until_it_changes_and_one_that_is_gone_tells_nothing(tmp_path: Path) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def tell(layout: Layout, start: bytes) -> str | None:
+        asked.append(layout.columns)
+        return "ids" if "id" in layout.columns else None
+
+    told, path = told_of((), tell), tmp_path / "a.csv"
+    path.write_text("id,name\n")
+
+    first, second = told(path), told(path)
+
+    assert first is not None
+    assert (first.found, first.layout.columns) == ("ids", ("id", "name"))
+    assert second == first
+    path.write_text("name,of,nothing\n")
+    assert told(path) is None
+    assert asked == [("id", "name"), ("name", "of", "nothing")]
+    path.unlink()
+    assert told(path) is None
 
 
 def test_files_beside_are_those_of_the_folder_but_our_own_and_hidden_ones(tmp_path: Path) -> None:
