@@ -12,6 +12,7 @@ from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
 from agents.receivers.running import Receiver
 from agents.receivers.site import Entry, Prepare, Site
+from agents.receivers.smtp_server import prepare_smtp
 from agents.receivers.webhooks import prepare_webhooks
 from pipeline.errors import ConfigurationError
 from schemas.settings import Configuration
@@ -23,6 +24,7 @@ _PREPARE: Final[Mapping[str, Prepare]] = {
     "freeswitch": prepare_webhooks,
     "twilio": prepare_webhooks,
     "meta": prepare_webhooks,
+    "smtp": prepare_smtp,
 }
 
 

@@ -1,0 +1,146 @@
+"""Receivers that listen or fetch, killed at random moments: nothing that was acknowledged is lost or counted twice."""
+
+from __future__ import annotations
+
+import random
+import smtplib
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from schemas.kafka import KafkaSettings
+from tests.integration.live import free_port
+from tests.integration.receiving import Receiving, receiving, wait_for
+
+KILLS = 20
+BEGUN = datetime(2024, 3, 4, 9, tzinfo=UTC)
+
+
+class Sender(Protocol):
+    """A system that has something to tell, and knows what has to arrive."""
+
+    source: str
+
+    @property
+    def configuration(self) -> str: ...
+
+    def send(self, chance: random.Random, stop: threading.Event) -> None:
+        """Tell until told to stop, and then until all is acknowledged that has to be."""
+        ...
+
+    def expected(self) -> list[str]:
+        """Return the event ids of all that has to be there once."""
+        ...
+
+
+def header(source: str, number: int) -> str:
+    """Return the header of a message that is known by its number."""
+    return (
+        f"From: Maija <maija{number % 7}@customer.fi>\r\nTo: sales@acme.fi\r\nSubject: Offer {number}\r\n"
+        f"Message-ID: <{number}.{source}@customer.fi>\r\n"
+        f"Date: {format_datetime(BEGUN + timedelta(seconds=number))}\r\n"
+    )
+
+
+@dataclass
+class MailServer:
+    """Sends each copy until it is acknowledged, and some of them again; every fourth is a report of Exchange."""
+
+    port: int
+    source: str = "journal"
+    acknowledged: list[int] = field(default_factory=list)
+    try_count: int = 0
+
+    @property
+    def configuration(self) -> str:
+        return (
+            f'[[receiver]]\nkind = "smtp"\nsource = "{self.source}"\nport = {self.port}\n'
+            'addresses = ["journal@flow.acme.fi"]\n'
+        )
+
+    def message(self, number: int) -> bytes:
+        message = f"{header(self.source, number)}\r\n{'A body that nobody keeps.'}\r\n"
+        if number % 4:
+            return message.encode()
+        return (
+            "From: <journal@acme.fi>\r\nX-MS-Journal-Report:\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+            "--b\r\nContent-Type: text/plain\r\n\r\n"
+            f"Sender: maija{number % 7}@customer.fi\r\nRecipient: sales@acme.fi\r\n"
+            f"--b\r\nContent-Type: message/rfc822\r\n\r\n{message}--b--\r\n"
+        ).encode()
+
+    def send(self, chance: random.Random, stop: threading.Event) -> None:
+        number = 0
+        while not stop.is_set():
+            # Some are sent again: the one before, as if its answer had been lost.
+            for each in (number, number - 1) if number and chance.random() < 0.2 else (number,):
+                while not self._is_taken(each):
+                    time.sleep(0.05)
+            self.acknowledged.append(number)
+            number += 1
+            time.sleep(chance.random() / 50)
+
+    def _is_taken(self, number: int) -> bool:
+        self.try_count += 1
+        try:
+            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail", timeout=30) as session:
+                session.sendmail("bounce@customer.fi", ["journal@flow.acme.fi"], self.message(number))
+        except smtplib.SMTPResponseException as error:
+            if error.smtp_code in (421, 451):
+                return False
+            raise
+        except OSError:  # also smtplib's own errors
+            return False
+        return True
+
+    def expected(self) -> list[str]:
+        return [f"{number}.{self.source}@customer.fi" for number in self.acknowledged]
+
+
+def observations(process: Receiving) -> list[dict[str, Any]]:
+    facts = process.taken().facts
+    return list(facts["observation"].to_pylist()) if "observation" in facts else []
+
+
+def test_nothing_that_was_acknowledged_is_lost_or_there_twice_whenever_the_process_is_killed(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    senders: list[Sender] = [MailServer(free_port())]
+    chance, stop = random.Random(11), threading.Event()
+    text = "".join(sender.configuration for sender in senders)
+    with receiving(tmp_path, kafka_settings, text) as process:
+        threads = [
+            threading.Thread(target=sender.send, args=(random.Random(number), stop))
+            for number, sender in enumerate(senders)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(KILLS):
+                time.sleep(chance.random())
+                process.kill()
+                process.start()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+        def is_complete() -> bool:
+            found = {(row["source"], row["event_id"]) for row in observations(process)}
+            return found >= {(sender.source, event) for sender in senders for event in sender.expected()}
+
+        wait_for(is_complete)
+        assert process.end()[0] == 0
+        assert process.taken().letters == []
+        rows = observations(process)
+        for sender in senders:
+            own = [row for row in rows if row["source"] == sender.source]
+            identities = {row["raw_id"]: row["event_id"] for row in own}
+            assert Counter(identities.values()) == Counter(sender.expected())
+            print(f"{sender.source}: {len(sender.expected())} to be kept, {KILLS} kills; {len(own)} records on the "
+                  f"topics under {len(identities)} identities; tries: {getattr(sender, 'try_count', '-')}")  # fmt: skip
