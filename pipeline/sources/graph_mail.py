@@ -1,9 +1,4 @@
-"""Messages of Exchange mailboxes as Microsoft Graph gives them. Headers and addresses only, never bodies.
-
-Inside an Exchange organisation people may stand by X.500 names, which are no addresses. Such a sender is one of the
-mailbox's own organisation. It is told by an address of the mailbox's domain, as Exchange itself writes X.500 names
-where an address is needed (IMCEAEX), so that nobody outside is taken for the sender.
-"""
+"""Messages of Exchange mailboxes as Microsoft Graph gives them. Headers and addresses only, never bodies."""
 
 from __future__ import annotations
 
@@ -20,6 +15,7 @@ from pipeline.sources.json_records import JsonForm, first_record, form_of, json_
 from pipeline.sources.mailbox_exports import (
     LONGEST_SUBJECT,
     Mailbox,
+    internal_sender,
     listed_fields,
     mailbox_of,
     plausible_instant,
@@ -34,8 +30,6 @@ _LISTS: Final = ("value",)
 _PAGE: Final = re.compile(rb"\$metadata#users\([^)\"]{1,200}\)/(?:mailFolders\([^)\"]{1,500}\)/)?messages\b").search
 _MESSAGE_ID: Final = b'"internetMessageId"'
 _TIMES: Final = ("sentDateTime", "receivedDateTime")
-_LAST_NAME: Final = re.compile(r"/cn=([^/]*)$", re.IGNORECASE).search
-_NOT_IN_ADDRESS: Final = re.compile(r"[^a-z0-9-]")
 # The subject of chats of Teams that the API counts among the messages of a mailbox.
 _CHAT: Final = "IM"
 
@@ -170,17 +164,11 @@ def _sender(value: Mapping[str, Any], fields: Mapping[bytes, bytes], mailbox: Ma
     named = addresses_of(fields.get(b"from", b""))
     if named:
         return named[0]
-    internal = next((text for text in written if _is_internal_name(text)), None)
-    if internal is None:
+    internal = next((text for text in written if _is_internal_name(text)), "")
+    stands_for = internal_sender(internal, mailbox)
+    if stands_for is None:
         raise InvalidRecord("from: no address; ask for from and sender with $select")
-    if mailbox.address is None:
-        raise InvalidRecord(
-            "from: an X.500 name of somebody in the mailbox's own organisation, and nothing says whose mailbox it is; "
-            'name the file after it, or give options = { mailbox = "..." }'
-        )
-    last = _LAST_NAME(internal)
-    name = _NOT_IN_ADDRESS.sub("", (last[1] if last else internal).lower())
-    return f"imceaex-{name[:50]}@{mailbox.address.rpartition('@')[2]}"
+    return stands_for
 
 
 def _recipients(value: Mapping[str, Any], name: str) -> list[str]:

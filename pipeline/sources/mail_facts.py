@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import InvalidRecord
+from pipeline.sources.mailbox_exports import internal_sender, mailbox_of
 from pipeline.sources.mbox_stream import HEADER_LIMIT, MessageHead, envelope_date
 from pipeline.sources.message_headers import (
     addresses_of,
@@ -25,6 +28,7 @@ from pipeline.sources.message_headers import (
     text_of,
 )
 from pipeline.sources.registry import Batch, DeadLetter, ReadContext
+from pipeline.sources.source_options import check_options
 from schemas.facts import OBSERVATION, PARTIES, STRINGS
 
 Unit = Literal["byte", "record"]
@@ -76,6 +80,13 @@ class MailFacts:
     """
 
     def __init__(self, context: ReadContext) -> None:
+        """Begin with nothing gathered.
+
+        Raises:
+            ConfigurationError: when an option is unknown, or options.mailbox is no address.
+        """
+        check_options(context, ("mailbox",))
+        mailbox_of(context)
         self._context = context
         self._prefix = f"{context.source}:"
         read_at = context.read_at if context.read_at.tzinfo else context.read_at.replace(tzinfo=UTC)
@@ -140,7 +151,7 @@ class MailFacts:
         fields = header_fields(header)
         if head.is_cut and fields:
             raise _Rejected(f"the header is longer than {HEADER_LIMIT:,} bytes")
-        sender, from_token, from_domain = self._sender(fields)
+        sender, from_token, from_domain = self._sender(fields, mailbox)
         recipients = [(role, self._addresses(fields.get(name))) for role, name in _ROLES if name in fields]
         if not sender and not any(fields.get(name, b"").strip() for name in _PARTIES_NAMED):
             raise _Rejected("no sender and no recipient" if fields else "not a message: no header of mail")
@@ -171,7 +182,7 @@ class MailFacts:
             )
         )
 
-    def _sender(self, fields: Mapping[bytes, bytes]) -> tuple[str, str | None, str | None]:
+    def _sender(self, fields: Mapping[bytes, bytes], mailbox: str) -> tuple[str, str | None, str | None]:
         """Return the sender's address, empty when there is none, with its token and domain."""
         unknown = ""
         for name in (b"from", b"sender", b"return-path"):
@@ -180,7 +191,22 @@ class MailFacts:
                 return addresses[0], tokens[0], domains[0]
             if addresses and not unknown:
                 unknown = addresses[0]
-        return unknown, None, None
+        return self._internal_sender(fields, mailbox) or (unknown, None, None)
+
+    def _internal_sender(
+        self, fields: Mapping[bytes, bytes], mailbox: str
+    ) -> tuple[str, str | None, str | None] | None:
+        """Return an address of our own for a sender by an X.500 name, None for any other."""
+        for name in (b"from", b"sender"):
+            try:
+                owner = mailbox_of(replace(self._context, file=mailbox or self._context.file))
+                address = internal_sender(text_of(fields.get(name, b"")), owner)
+            except InvalidRecord as error:
+                raise _Rejected(str(error)) from None
+            if address is not None:
+                identity = self._context.identifiers.email(address)
+                return address, identity.token, identity.domain
+        return None
 
     def _addresses(self, raw: bytes | None) -> _Addresses:
         if not raw:

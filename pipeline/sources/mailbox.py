@@ -41,6 +41,11 @@ _MAIL_FIELD: Final = re.compile(
     rb"Content-Type|Content-Transfer-Encoding|In-Reply-To|X-Mailer|DKIM-Signature|User-Agent)[ \t]*:",
     re.IGNORECASE | re.MULTILINE,
 ).findall
+_INTERNAL: Final = (
+    "Colleagues may stand by X.500 names (/O=ACME/CN=ANNA) in place of addresses. Such a sender is of the mailbox's "
+    'own domain: name the file or folder after its address, or give options = { mailbox = "anna@acme.example" }; else '
+    "the message is a dead letter."
+)
 _TELLING: Final = frozenset({b"from", b"to", b"date", b"received", b"message-id"})
 _HEADER_SHAPED: Final = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]").match
 
@@ -64,7 +69,7 @@ class MboxSource:
             "messages of an open test collection, broken ones among them",
         ),
     )
-    lies = ("A Message-ID may be missing; sender, recipients, subject and second tell copies then.",)
+    lies = ("A Message-ID may be missing; sender, recipients, subject and second tell copies then.", _INTERNAL)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a file that begins with an envelope line."""
@@ -155,7 +160,7 @@ class MaildirSource(_MessageFiles):
             "the layout that Dovecot and Courier describe",
         ),
     )
-    lies = ()
+    lies = (_INTERNAL,)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a Maildir, or on a directory whose directories are Maildirs."""
@@ -203,7 +208,7 @@ class EmlSource(_MessageFiles):
             "messages of an open test collection, broken ones among them",
         ),
     )
-    lies = ()
+    lies = (_INTERNAL,)
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a message file, or on a directory in which nearly all files looked at are messages."""

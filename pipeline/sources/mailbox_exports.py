@@ -6,20 +6,24 @@ into the form that stands in a message, and read there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.message_headers import FIRST_YEAR, addresses_of, header_fields
 from pipeline.sources.registry import ReadContext
 
 # As long as the contract of an email allows. What is cut off could tell apart only copies without a Message-ID.
 LONGEST_SUBJECT: Final = 1_000
-_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson", ".txt", ".gz", ".zst"})
+_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson", ".txt", ".mbox", ".mbx", ".eml", ".gz", ".zst"})
 _FUTURE: Final = timedelta(days=1)
+_X500: Final = re.compile(r"(?:^|(?<=[<\"'\s]))/o=[^<>\"]*", re.IGNORECASE).search
+_LAST_NAME: Final = re.compile(r"/cn=([^/]*)$", re.IGNORECASE).search
+_NOT_IN_ADDRESS: Final = re.compile(r"[^a-z0-9-]")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,29 @@ def mailbox_of(context: ReadContext) -> Mailbox:
         if addresses_of(name.encode()) == (name,):
             return Mailbox(name, name)
     return Mailbox(context.file, None)
+
+
+def internal_sender(written: str, mailbox: Mailbox) -> str | None:
+    """Return an address that stands for a sender by an X.500 name, or None when there is no such name.
+
+    Inside an Exchange organisation people may stand by such names, which are no addresses. They are of the mailbox's
+    own organisation: an address of the mailbox's domain stands for them, as Exchange itself writes X.500 names where
+    an address is needed (IMCEAEX), so that nobody outside is taken for the sender.
+
+    Raises:
+        InvalidRecord: when there is one, and nobody knows whose organisation it is of.
+    """
+    found = _X500(written)
+    if found is None:
+        return None
+    if mailbox.address is None:
+        raise InvalidRecord(
+            "from: an X.500 name of somebody in the mailbox's own organisation, and nothing says whose mailbox it is; "
+            'name the file after it, or give options = { mailbox = "..." }'
+        )
+    last = _LAST_NAME(found[0])
+    name = _NOT_IN_ADDRESS.sub("", (last[1] if last else found[0]).lower())
+    return f"imceaex-{name[:50]}@{mailbox.address.rpartition('@')[2]}"
 
 
 def listed_fields(headers: Iterable[Any]) -> dict[bytes, bytes]:

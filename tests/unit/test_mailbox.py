@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -184,6 +185,35 @@ def test_a_sender_is_looked_for_in_from_then_sender_then_return_path(tmp_path: P
     assert one(tmp_path, date + "Sender: s@x.example\nFrom: /O=X/CN=Y\n")["from_token"] == token("s@x.example")
     assert one(tmp_path, date + "Return-Path: <r@x.example>\n")["from_token"] == token("r@x.example")
     assert one(tmp_path, date + "From: undisclosed\n")["from_token"] is None
+
+
+@pytest.mark.parametrize("name", ["/O=OURS/OU=FIRST/CN=RECIPIENTS/CN=ANNA", '"Anna" </o=Ours/ou=First/cn=Anna>'])
+def test_a_sender_by_an_internal_name_is_of_the_mailboxes_own_domain(tmp_path: Path, name: str) -> None:
+    text = f"Date: Mon, 2 Mar 2026 09:00:00 +0200\nFrom: {name}\nTo: maija@x.example\n"
+    path = put(tmp_path / "mail" / "anna@ours.example" / "1.", text)
+    ours = token("imceaex-anna@ours.example")
+
+    (by_folder,) = rows(read(EmlSource(), path.parent.parent))
+    (by_file,) = rows(read(EmlSource(), path, make_context("anna@ours.example.eml")))
+    (by_option,) = rows(read(EmlSource(), path, replace(make_context(), options={"mailbox": "anna@ours.example"})))
+
+    assert [row["from_token"] for row in (by_folder, by_file, by_option)] == [ours] * 3
+    assert by_folder["from_domain"] == domain("imceaex-anna@ours.example")
+    mbox = put(tmp_path / "box", "From anna Mon Mar  2 09:00:00 2026\n", text, "\n\n")
+    (row,) = rows(read(MboxSource(), mbox, make_context("archive/anna@ours.example.mbox")))
+    assert row["from_token"] == ours
+    assert refusal(tmp_path, text).reason.startswith(
+        "from: an X.500 name of somebody in the mailbox's own organisation"
+    )
+
+
+def test_what_options_have_wrong_is_said(tmp_path: Path) -> None:
+    path = put(tmp_path / "one.eml", "From: a@x.example\n")
+
+    with pytest.raises(ConfigurationError, match=r"options\.mailbox is 'anna'; expected one address"):
+        read(EmlSource(), path, replace(make_context(), options={"mailbox": "anna"}))
+    with pytest.raises(ConfigurationError, match="unknown option 'mailboxes'; did you mean 'mailbox'"):
+        read(EmlSource(), path, replace(make_context(), options={"mailboxes": "anna@ours.example"}))
 
 
 def test_a_message_without_message_id_is_known_by_its_second_key(tmp_path: Path) -> None:
