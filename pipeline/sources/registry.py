@@ -58,6 +58,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.salesforce",
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
+    "pipeline.sources.pipedrive",
     "pipeline.sources.suitecrm",
     "pipeline.sources.espocrm",
     "pipeline.sources.odoo",
