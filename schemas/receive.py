@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias, Union, get_args
 
 from pydantic import Field
 
+from schemas.graph_webhook import GraphWebhook
 from schemas.mail_receivers import SmtpReceiver
 from schemas.receiver import ParsedReceiver as ParsedReceiver
 from schemas.settings_values import SettingsTable
@@ -69,6 +70,7 @@ _Kinds: TypeAlias = Union[  # noqa: UP007 - of a single kind it is no union
     TwilioWebhook,
     MetaWebhook,
     SmtpReceiver,
+    GraphWebhook,
 ]
 Receiver = Annotated[_Kinds, Field(discriminator="kind")]
 # By kind.

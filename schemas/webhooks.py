@@ -81,7 +81,7 @@ class WebSettings(SettingsTable):
         return value
 
 
-def _variable(of_what: str, example: str) -> object:
+def variable_field(of_what: str, example: str) -> object:
     return Field(
         default=None,
         pattern=VARIABLE_PATTERN,
@@ -90,7 +90,8 @@ def _variable(of_what: str, example: str) -> object:
     )
 
 
-def _file(of_what: str, example: str) -> object:
+def file_field(of_what: str, example: str) -> object:
+    """Return the field of a secret that stands in a file."""
     return Field(
         default=None,
         min_length=1,
@@ -112,6 +113,22 @@ def require_one(settings: SettingsTable, *names: str) -> None:
             raise PydanticCustomError("inconsistent", "{problem}", {"problem": problem})
 
 
+def whole_address(value: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
+    """Return an address without a query.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or any(mark in value for mark in "?#@ "):
+        raise ValueError("a whole address without a query or password, such as 'https://hooks.acme.fi/twilio'")
+    return value
+
+
 _WebPath = Annotated[
     str,
     Field(
@@ -128,8 +145,8 @@ class Webhook(TranslatedReceiver):
 
     secrets: ClassVar[tuple[str, ...]] = ("secret",)
     path: _WebPath
-    secret_env: str | None = _variable("the secret", "HOOK_SECRET")  # type: ignore[assignment]
-    secret_file: str | None = _file("the secret", "hook.secret")  # type: ignore[assignment]
+    secret_env: str | None = variable_field("the secret", "HOOK_SECRET")  # type: ignore[assignment]
+    secret_file: str | None = file_field("the secret", "hook.secret")  # type: ignore[assignment]
 
     @field_validator("path")
     @classmethod
@@ -197,14 +214,7 @@ class TwilioWebhook(Webhook):
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            is_whole = False
-        if not is_whole or "?" in value or "#" in value or "@" in value:
-            raise ValueError("a whole address without a query or password, such as 'https://hooks.acme.fi/twilio'")
-        return value
+        return whole_address(value)
 
 
 class MetaWebhook(Webhook):
@@ -215,10 +225,10 @@ class MetaWebhook(Webhook):
     kind: Literal["meta"] = Field(
         description="Takes in the webhooks of a Meta app; the secret is the app's.", examples=["meta"]
     )
-    verify_token_env: str | None = _variable(  # type: ignore[assignment]
+    verify_token_env: str | None = variable_field(  # type: ignore[assignment]
         "the token that Meta shows when the webhook is set up", "META_VERIFY_TOKEN"
     )
-    verify_token_file: str | None = _file("that token", "meta.token")  # type: ignore[assignment]
+    verify_token_file: str | None = file_field("that token", "meta.token")  # type: ignore[assignment]
 
     @model_validator(mode="after")
     def _check_mapping(self) -> MetaWebhook:

@@ -13,7 +13,7 @@ from agents.receivers.reading import Reader
 from agents.receivers.running import Receiver
 from agents.receivers.site import Entry, Prepare, Site
 from agents.receivers.smtp_server import prepare_smtp
-from agents.receivers.webhooks import prepare_webhooks
+from agents.receivers.webhook_senders import prepare_webhooks
 from pipeline.errors import ConfigurationError
 from schemas.settings import Configuration
 
@@ -25,6 +25,7 @@ _PREPARE: Final[Mapping[str, Prepare]] = {
     "twilio": prepare_webhooks,
     "meta": prepare_webhooks,
     "smtp": prepare_smtp,
+    "graph": prepare_webhooks,
 }
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
+from agents.receivers.graph_hook import GraphHook
 from agents.receivers.outbox import Busy, Outbox
-from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
-from agents.receivers.running import Receiver
-from agents.receivers.site import Entry, Make, Site
 from agents.receivers.web_server import Endpoint, Read, WebServer
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.received import Feed
-from pipeline.webhooks import freeswitch, meta, proofs, signed, twilio
 from pipeline.webhooks.exchange import Answer, Refused, Request, Sender
 from schemas.receive import ReceiveSettings
-from schemas.webhooks import FreeswitchWebhook, MetaWebhook, SignedWebhook, TwilioWebhook, Webhook
 
 # How long a sender may wait for the broker: Graph wants its answer within ten seconds, Twilio within fifteen.
 _PATIENCE: Final = 5.0
@@ -30,71 +27,20 @@ _READY_HOLDS: Final = 1.0
 _READY_PATIENCE: Final = 2.0
 # The same refusal is told of again after so long. Unit: seconds.
 _QUIET: Final = 60.0
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+
+
+# Most senders bring what they tell; Graph only points at it, and has to be asked.
+AnySender = Sender | GraphHook
 
 
 @dataclass(frozen=True)
-class _Hook:
+class Hook:
     """One webhook: who sends, and where its records belong."""
 
     path: str
     feed: Feed
-    sender: Sender
-
-
-def prepare_webhooks(site: Site, entries: Sequence[Entry[Webhook]]) -> Sequence[Make]:
-    """Return what makes the server of all webhooks.
-
-    Raises:
-        ConfigurationError: when two have the same path, a secret lacks, or there is no such format.
-    """
-    hooks: list[_Hook] = []
-    seen: dict[str, str] = {}
-    for entry in entries:
-        path = entry.settings.path
-        if path in seen:
-            raise ConfigurationError(f"{entry.where} has the path {path}, as {seen[path]} does; give it another")
-        seen[path] = entry.where
-        feed = site.feed(entry, f"webhook{path}", tells_progress=False)  # type: ignore[arg-type]
-        hooks.append(_Hook(path, feed, _SENDERS[type(entry.settings)](site, entry)))
-    return [partial(_make, site, hooks)] if hooks else []
-
-
-def _make(site: Site, hooks: Sequence[_Hook], positions: Positions, outbox: Outbox, reader: Reader) -> Receiver:
-    return Webhooks(hooks, site.receive, outbox, reader, lambda: datetime.now(UTC), site.tell)
-
-
-def _signed(site: Site, entry: Entry[SignedWebhook]) -> Sender:
-    settings, secret = entry.settings, site.secret(entry)
-    format = site.parser(entry).name
-    if settings.authentication == "bearer":
-        return signed.bearer(format, secret)
-    if settings.username is not None:
-        return signed.basic(format, settings.username, secret)
-    try:
-        key = proofs.standard_key(secret)
-    except ValueError:
-        raise ConfigurationError(f"{entry.where}: the secret begins with whsec_ and is no base64 behind it") from None
-    return signed.signing(format, key, settings.replay_window)
-
-
-def _freeswitch(site: Site, entry: Entry[FreeswitchWebhook]) -> Sender:
-    return freeswitch.Freeswitch(entry.settings.username, site.secret(entry))
-
-
-def _twilio(site: Site, entry: Entry[TwilioWebhook]) -> Sender:
-    return twilio.Twilio(entry.settings.public_url, site.secret(entry))
-
-
-def _meta(site: Site, entry: Entry[MetaWebhook]) -> Sender:
-    return meta.Meta(site.secret(entry), site.secret(entry, "verify_token"))
-
-
-_SENDERS: Final[Mapping[type[Webhook], Callable[[Site, Entry[Any]], Sender]]] = {
-    SignedWebhook: _signed,
-    FreeswitchWebhook: _freeswitch,
-    TwilioWebhook: _twilio,
-    MetaWebhook: _meta,
-}
+    sender: AnySender
 
 
 class Webhooks:
@@ -102,7 +48,7 @@ class Webhooks:
 
     def __init__(
         self,
-        hooks: Sequence[_Hook],
+        hooks: Sequence[Hook],
         settings: ReceiveSettings,
         outbox: Outbox,
         reader: Reader,
@@ -132,27 +78,32 @@ class Webhooks:
         self.name = f"webhooks at http://{host}:{port}: {', '.join(hook.path for hook in self._hooks)}"
 
     async def run(self) -> None:
-        """Wait: requests are answered as they come."""
-        await asyncio.Event().wait()
+        """Answer requests as they come, and keep the subscriptions of those who want that."""
+        keeping = [hook.sender.run() for hook in self._hooks if isinstance(hook.sender, GraphHook)]
+        await asyncio.gather(asyncio.Event().wait(), *keeping)
 
     async def close(self, patience: float) -> None:
         """Finish what was begun."""
         await self._server.close(patience)
+        for hook in self._hooks:
+            if isinstance(hook.sender, GraphHook):
+                await hook.sender.close()
 
-    async def _answer(self, hook: _Hook, request: Request, read: Read) -> Answer:
+    async def _answer(self, hook: Hook, request: Request, read: Read) -> Answer:
         try:
             return hook.sender.greet(request) or await self._take(hook, await read())
         except Refused as refused:
             self._complaints.tell(hook.path, f"answered {refused.answer.status}: {refused}")
             raise
 
-    async def _take(self, hook: _Hook, request: Request) -> Answer:
+    async def _take(self, hook: Hook, request: Request) -> Answer:
         """Publish what a request brings, and thank for it once the broker keeps it.
 
         Raises:
             Refused: when it is not its sender's, is nothing that the parser reads, or cannot be kept now.
         """
-        content = hook.sender.take(request)
+        sender = hook.sender
+        content = await sender.take(request) if isinstance(sender, GraphHook) else sender.take(request)
         if content is None:
             return hook.sender.thanks
         try:
@@ -168,6 +119,8 @@ class Webhooks:
             raise Refused(503, "cannot be kept now", {"Retry-After": str(busy.retry_after)}) from None
         except TransientError:
             raise Refused(503, "cannot be kept now", {"Retry-After": "5"}) from None
+        if content.rest is not None:
+            raise content.rest
         return hook.sender.thanks
 
     def _warn(self, sentence: str) -> None:

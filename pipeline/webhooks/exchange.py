@@ -53,20 +53,24 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a request brings, as a parser of files reads it, and the places of its records for good."""
-
-    data: bytes
-    place: Placing
-
-
 class Refused(BypassflowError):
     """A request that is not taken, with what its sender is answered. The sentence holds nothing of the request."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
         self.answer = Answer(status, f"{reason}\n", headers=headers or {})
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a request brings, as a parser of files reads it, and the places of its records for good.
+
+    `rest`: what its sender is told once this is kept, when it has to come again for the rest.
+    """
+
+    data: bytes
+    place: Placing
+    rest: Refused | None = None
 
 
 class Sender(Protocol):

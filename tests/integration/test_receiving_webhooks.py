@@ -11,7 +11,7 @@ import orjson
 
 from agents.broker import start_broker
 from schemas.kafka import KafkaSettings
-from tests import webhooks
+from tests import fake_graph, webhooks
 from tests.brokers import EAGER, Kafka
 from tests.integration.live import ROOT, free_port
 from tests.integration.receiving import receiving, wait_for
@@ -24,6 +24,8 @@ SECRETS = {
     "TWILIO_AUTH_TOKEN": "0f2a4c6e8",
     "META_APP_SECRET": "app secret",
     "META_VERIFY_TOKEN": "verify & token",
+    "GRAPH_SECRET": fake_graph.SECRET,
+    "GRAPH_CLIENT_STATE": fake_graph.STATE,
 }
 
 
@@ -34,34 +36,51 @@ def test_the_examples_of_the_guide_are_taken_in_and_without_their_secrets_refuse
     text = GUIDE.read_text(encoding="utf-8").replace("8790", str(port)).partition("## Webhooks")[2]
     configuration = "".join(re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S))
     examples = re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)
-    assert len(examples) == configuration.count("[[receiver]]") == 4
+    assert len(examples) == configuration.count("[[receiver]]") == 5
 
     def run(example: str, **secrets: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-e", "-c", example], cwd=tmp_path, env={**os.environ, **secrets}, capture_output=True, text=True
         )
 
-    with receiving(tmp_path, kafka_settings, configuration, **SECRETS) as process:
+    with (
+        fake_graph.fake_graph(tmp_path / "graph", port) as graph,
+        receiving(
+            tmp_path,
+            kafka_settings,
+            configuration.replace('"graph"', f'"graph"\nsign_in_url = "{graph.url}"\ngraph_url = "{graph.url}"'),
+            **SECRETS,
+            **graph.variables,
+        ) as process,
+    ):
+        graph.resources["communications/callRecords/call-1?$expand=sessions"] = {
+            "id": "call-1", "type": "groupCall", "modalities": ["audio"], "sessions": [fake_graph.session(0)],
+            "startDateTime": "2024-03-05T09:00:00Z", "endDateTime": "2024-03-05T09:01:00Z",
+        }  # fmt: skip
         assert webhooks.send(Post("/readyz", b""), port, method="GET")[0] == 200
+        said = ""
         for example in examples:
             guessed = run(example, **dict.fromkeys(SECRETS, "guessed"))
             assert guessed.returncode == 22, example  # what curl ends with when it is refused
             for _ in range(2):
                 done = run(example, **SECRETS)
                 assert done.returncode == 0, done.stdout + done.stderr
-        assert "1158201444" in done.stdout
+            said += done.stdout
+        assert "1158201444" in said
+        assert "anybody there" in said
         taken = process.taken()
         code, _ = process.end()
     assert code == 0
     rows = taken.facts["observation"].to_pylist()
-    assert len(rows) == 8
+    assert len(rows) == 10
     assert {row["raw_id"].rpartition(":")[0] for row in rows} == {
         "switchboard:webhook/hooks/switchboard",
         "pbx:webhook/hooks/freeswitch",
         "twilio:webhook/hooks/twilio",
         "whatsapp:webhook/hooks/meta",
+        "teams:webhook/hooks/graph",
     }
-    assert len({row["raw_id"] for row in rows}) == 4
+    assert len({row["raw_id"] for row in rows}) == 5
     assert {str(row["started_at"]) for row in rows} == {"2024-03-05 09:00:00"}
     assert taken.letters == []
     assert not any(secret in process.said for secret in (*SECRETS.values(), "358401234567"))

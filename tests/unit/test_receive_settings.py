@@ -26,6 +26,12 @@ META = (
     'verify_token_env = "HOOK_SECRET"\n'
 )
 
+GRAPH = (
+    '[[receiver]]\nkind = "graph"\nsource = "teams"\npath = "/graph"\nsecret_env = "HOOK_SECRET"\n'
+    'client_state_env = "HOOK_SECRET"\nformat = "teams"\ntenant = "acme.example"\nclient_id = "b2f7a3c0"\n'
+    'public_url = "https://hooks.acme.example/graph"\n'
+)
+
 
 def problem(text: str, base: Path, **environment: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
@@ -75,6 +81,11 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, words: str, tmp_path: 
         (TWILIO.replace("example/twilio", "example/twilio?a=1"), "without a query or password"),
         (META.replace("verify_token_env", "#"), "one of verify_token_env and verify_token_file, found neither"),
         (META + 'mapping = { a = "b" }\n', "webhooks of Meta have nothing to map"),
+        (GRAPH.replace('"teams"\ntenant', '"graph_mail"\ntenant'), 'of format = "graph_mail" begin with /users/'),
+        (GRAPH + 'resources = ["/users/a@acme.example/messages"]\n', 'of format = "teams" begin with /communications/'),
+        (GRAPH.replace("https:", "http:"), "public_url of [[receiver]] number 1 is"),
+        (GRAPH.replace('format = "teams"', 'format = "twilio"'), "format of [[receiver]] number 1 is 'twilio'"),
+        (GRAPH.replace('client_state_env = "HOOK_SECRET"', 'client_state_env = "LONG"'), "more than 128 letters"),
         ('[receive]\nheader_timeout = "1h"\n', "a length of time up to five minutes"),
         ("[receive]\nport = 99999\n", "65535"),
     ],
@@ -82,7 +93,7 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, words: str, tmp_path: 
 def test_what_is_wrong_with_a_webhook_is_said_and_no_secret_is_shown(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "binary").write_bytes(b"\xff")
-    found = problem(text, tmp_path, HOOK_SECRET="hidden", EMPTY=" ", ODD="whsec_!")
+    found = problem(text, tmp_path, HOOK_SECRET="hidden", EMPTY=" ", ODD="whsec_!", LONG="x" * 129)
     assert words in found
     assert "hidden" not in found
     assert "\n" not in found
@@ -90,7 +101,7 @@ def test_what_is_wrong_with_a_webhook_is_said_and_no_secret_is_shown(text: str, 
 
 def test_all_webhooks_are_one_receiver_and_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("of the file\n")
-    text = FILE + HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "secret"') + TWILIO + META
+    text = FILE + HOOK.replace('secret_env = "HOOK_SECRET"', 'secret_file = "secret"') + TWILIO + META + GRAPH
     configuration = load(text, "bypassflow.toml")
     assembly = Assembly(configuration, tmp_path, {"HOOK_SECRET": "hidden"}, lambda sentence: None)
     assert len(assembly._makers) == 2
