@@ -143,24 +143,12 @@ class Intake:
             by_place.setdefault((pair[0].origin, pair[0].lane), []).append(pair)
         for (origin, lane), pairs in by_place.items():
             normaliser = Normaliser(self._context(origin, read_at), self._parties)
-            waiting = [pairs]
-            while waiting:
-                part = waiting.pop()
-                try:
-                    found = normaliser.normalise([record for _, record in part], [raw.place for raw, _ in part])
-                except (ArithmeticError, ValueError, pa.ArrowException) as error:
-                    # A date before the year 1, a number that no column holds: found alone, by halves.
-                    if len(part) == 1:
-                        batch.refuse(with_value(part[0][0]), f"a value is out of range ({type(error).__name__})")
-                    else:
-                        middle = len(part) // 2
-                        waiting += [part[middle:], part[:middle]]
-                    continue
-                for index, reason in found.rejections:
-                    batch.refuse(with_value(part[index][0]), reason)
-                for kind, table in found.facts.items():
-                    batch.add(kind, table, [origin] * table.num_rows)
-                    batch.reach(kind, table, [lane] * table.num_rows)
+            found = normaliser.normalise([record for _, record in pairs], [raw.place for raw, _ in pairs])
+            for index, reason in found.rejections:
+                batch.refuse(with_value(pairs[index][0]), reason)
+            for kind, table in found.facts.items():
+                batch.add(kind, table, [origin] * table.num_rows)
+                batch.reach(kind, table, [lane] * table.num_rows)
 
     def _context(self, origin: Origin, read_at: datetime) -> ReadContext:
         settings = self._settings.get(origin.source)

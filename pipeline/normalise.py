@@ -47,6 +47,20 @@ class Normaliser:
 
         Only an activity on several accounts gives several facts, one for each.
         """
+        try:
+            return self._normalise(records, positions)
+        except (ArithmeticError, ValueError, pa.ArrowException) as error:
+            # A date before the year 1, a number that no column holds: found alone, by halves.
+            if len(records) == 1:
+                return Normalised({}, [(0, f"a value is out of range ({type(error).__name__})")])
+        middle = len(records) // 2
+        return _joined(
+            self.normalise(records[:middle], positions[:middle]),
+            self.normalise(records[middle:], positions[middle:]),
+            middle,
+        )
+
+    def _normalise(self, records: Sequence[Record], positions: Sequence[int | str]) -> Normalised:
         by_model: dict[type[Record], list[int]] = {}
         for index, record in enumerate(records):
             by_model.setdefault(type(record), []).append(index)
@@ -80,6 +94,17 @@ class Normaliser:
         if model is Message:
             return observe_messages(batch, places, self._context, self._parties, self._latest)
         return observe_calls(batch, places, self._context, self._parties, self._latest)
+
+
+def _joined(first: Normalised, second: Normalised, first_count: int) -> Normalised:
+    """Return what two halves of a batch mean, the first of so many records, as of one."""
+    facts = {
+        kind: pa.concat_tables([part.facts[kind] for part in (first, second) if kind in part.facts])
+        for kind in dict.fromkeys([*first.facts, *second.facts])
+    }
+    return Normalised(
+        facts, [*first.rejections, *((first_count + index, reason) for index, reason in second.rejections)]
+    )
 
 
 def _table(kind: FactKind, rows: Sequence[Row]) -> pa.Table:

@@ -18,6 +18,7 @@ from schemas.raw import Call, PbxLeg
 # A longer talk is a mistake of units (milliseconds for seconds), not a conversation.
 LONGEST_TALK_SECONDS: Final = 7 * 86_400
 
+_TOO_LONG: Final = "a call of more than 7 days; check the unit: seconds are expected"
 _UNANSWERED: Final = frozenset({"unanswered", "busy", "failed"})
 
 _CALL: Final = (
@@ -136,6 +137,8 @@ def _course(
         ended = start + round(duration * SECOND)
     if ended is not None and ended < start:
         raise InvalidRecord("ended_at is before started_at")
+    if ended is not None and ended - start > 7 * DAY:
+        raise InvalidRecord(_TOO_LONG)
     if answered is not None and (answered < start or (ended is not None and answered > ended)):
         raise InvalidRecord("answered_at is not between started_at and ended_at")
     if status is not None and status != "answered":
@@ -143,8 +146,8 @@ def _course(
         return "unanswered" if status in _UNANSWERED else "no_human", None, end, 0.0
     if talk is None:
         talk = _talk_seconds(record, start, answered, ended)
-    if talk > LONGEST_TALK_SECONDS or (ended is not None and ended - start > 7 * DAY):
-        raise InvalidRecord("a call of more than 7 days; check the unit: seconds are expected")
+    if talk > LONGEST_TALK_SECONDS:
+        raise InvalidRecord(_TOO_LONG)
     if talk <= 0:
         return "unanswered", None, ended if ended is not None else start, 0.0
     length = round(talk * SECOND)

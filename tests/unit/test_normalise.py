@@ -519,3 +519,20 @@ def test_every_record_gives_a_fact_or_a_rejection_in_a_mixed_batch() -> None:
     assert sorted(rejections) == [2, 4]
     assert sorted(row["raw_id"] for row in facts["observation"]) == [f"pbx:calls.jsonl:{n}" for n in (1, 4, 6)]
     assert [row["raw_id"] for row in facts["contact"]] == ["pbx:calls.jsonl:2"]
+
+
+# What no column holds
+
+
+def test_a_value_that_no_column_holds_costs_its_own_record_and_no_other() -> None:
+    good = [{"kind": "contact", "contact_id": f"c{number}"} for number in range(5)]
+    wild = {"kind": "contact", "contact_id": "wild", "updated_at": "0001-01-01T00:00:00+03:00"}
+    calls = [{"kind": "call", "started_at": START, "direction": "inbound", "from": CUSTOMER, "talk_seconds": 9}] * 2
+    facts, rejections = normalised(*good[:3], wild, calls[0], *good[3:], wild, calls[1])
+    assert [row["contact_id"] for row in facts["contact"]] == ["c0", "c1", "c2", "c3", "c4"]
+    assert [row["raw_id"] for row in facts["observation"]] == ["pbx:calls.jsonl:5", "pbx:calls.jsonl:9"]
+    assert rejections == dict.fromkeys((3, 7), "a value is out of range (OverflowError)")
+
+
+def test_an_unanswered_call_of_ages_is_refused() -> None:
+    assert "more than 7 days" in refused(status="unanswered", duration_seconds=1e300)
