@@ -59,6 +59,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.hubspot",
     "pipeline.sources.dynamics",
     "pipeline.sources.pipedrive",
+    "pipeline.sources.zoho",
     "pipeline.sources.suitecrm",
     "pipeline.sources.espocrm",
     "pipeline.sources.odoo",
