@@ -31,6 +31,8 @@ _LINGERING: Final = 1.0
 _ANSWERING: Final = 5.0
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _SAFE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+# Bodies in memory at once, of all senders. Unit: bytes.
+_MOST_HELD: Final = 64 * 1024 * 1024
 _CLOSING: Final = frozenset({400, 408, 413, 431})
 
 # Gives the rest of a request its body, within the limits.
@@ -61,6 +63,8 @@ class WebServer:
         self._now = now
         self._tell = tell
         self._pace = Pace(settings.requests_per_second, time.monotonic)
+        self._held = 0
+        self._most_held = max(_MOST_HELD, 2 * settings.largest_body)
         self._web: web.Server | None = None
         self._listener: asyncio.Server | None = None
 
@@ -121,16 +125,20 @@ class WebServer:
     # Requests
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        bodies: list[bytes] = []
         try:
-            answer = await self._answer(http)
+            answer = await self._answer(http, bodies)
         except Refused as refused:
             answer = refused.answer
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
             # Without its words, which may hold what somebody sent. Whoever sent it may try again.
-            self._tell(f"{http.path}: {type(error).__name__} at {_place(error)}; the sender was answered 500")
+            where = http.path if http.path in self._endpoints else "a request"
+            self._tell(f"{where}: {type(error).__name__} at {_place(error)}; the sender was answered 500")
             answer = Answer(500, "failed here; try again\n", headers={"Retry-After": "30"})
+        finally:
+            self._held -= sum(map(len, bodies))
         response = web.Response(
             status=answer.status,
             body=answer.text.encode(),
@@ -150,7 +158,7 @@ class WebServer:
                 http.transport.abort()
         return response
 
-    async def _answer(self, http: web.BaseRequest) -> Answer:
+    async def _answer(self, http: web.BaseRequest, bodies: list[bytes]) -> Answer:
         wait = self._pace.wait(self._sender(http))
         if wait:
             raise Refused(429, "too many requests", {"Retry-After": str(wait)})
@@ -167,7 +175,8 @@ class WebServer:
         )
 
         async def read() -> Request:
-            body = await self._body(http)
+            await self._read(http, bodies)
+            body = b"".join(bodies)
             return Request(request.method, request.query, request.headers, request.received_at, body)
 
         return await endpoint.answer(request, read)
@@ -177,11 +186,11 @@ class WebServer:
         # The last one is what the proxy in front itself saw; those before it are anybody's words.
         return sender_of(forwarded[-1].rpartition(",")[2] if forwarded else http.remote or "")
 
-    async def _body(self, http: web.BaseRequest) -> bytes:
-        """Return the body of a request.
+    async def _read(self, http: web.BaseRequest, parts: list[bytes]) -> None:
+        """Read the body of a request, a part after the other.
 
         Raises:
-            Refused: when it is too large, too slow, compressed or not announced.
+            Refused: when it is too large, too slow, compressed or not announced, or too much is held of all senders.
         """
         most = self._settings.largest_body
         too_large = f"more than {most:,} bytes; [receive] largest_body allows more"
@@ -195,7 +204,6 @@ class WebServer:
             await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             # It is no part of the answer, whose size tells whether one was begun.
             http.writer.output_size = 0
-        parts: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(self._settings.body_timeout.total_seconds()):
@@ -203,12 +211,14 @@ class WebServer:
                     size += len(part)
                     if size > most:
                         raise Refused(413, too_large)
+                    if self._held + len(part) > self._most_held:
+                        raise Refused(503, "too much at once", {"Retry-After": "5"})
+                    self._held += len(part)
                     parts.append(part)
         except TimeoutError:
             raise Refused(408, "the body took too long") from None
         except web.RequestPayloadError:
             raise Refused(400, "the body is broken") from None
-        return b"".join(parts)
 
 
 class _Door(asyncio.Protocol):

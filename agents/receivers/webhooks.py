@@ -27,6 +27,7 @@ _READY_HOLDS: Final = 1.0
 _READY_PATIENCE: Final = 2.0
 # The same refusal is told of again after so long. Unit: seconds.
 _QUIET: Final = 60.0
+_MOST_COMPLAINTS: Final = 1_000
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 
 
@@ -125,7 +126,7 @@ class Webhooks:
 
     def _warn(self, sentence: str) -> None:
         """Say a sentence once: the same comes with every request."""
-        if sentence not in self._warned and len(self._warned) < 1_000:
+        if sentence not in self._warned and len(self._warned) < _MOST_COMPLAINTS:
             self._warned.add(sentence)
             self._tell(sentence)
 
@@ -156,5 +157,7 @@ class _Complaints:
         if now - told_at < _QUIET:
             self._told[path, sentence] = (told_at, more + 1)
             return
+        if len(self._told) >= _MOST_COMPLAINTS:
+            self._told.clear()
         self._told[path, sentence] = (now, 0)
         self._tell(f"{path}: {sentence}" + (f" ({more:,} more like this)" if more else ""))

@@ -213,6 +213,22 @@ def test_chunks_without_end_are_bounded_by_size_and_by_time() -> None:
     serve(test)
 
 
+def test_bodies_of_all_senders_together_have_a_bound_and_make_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "_MOST_HELD", 4_000)
+
+    async def test(site: Site) -> None:
+        # Two take most of what there is, and say no more; a third one is told to come again.
+        held = [asyncio.create_task(site.ask(post(b"x" * 1_900, length=2_000))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        found = await site.ask(post(b"x" * 1_000))
+        assert status(found) == 503
+        assert b"Retry-After: 5" in found
+        assert [status(each) for each in await asyncio.gather(*held)] == [408, 408]
+        assert [status(await site.ask(post(b"x" * 1_900))) for _ in range(5)] == [200] * 5
+
+    serve(test, body_timeout="1s")
+
+
 def test_requests_in_a_row_on_one_connection_are_each_answered_and_paced() -> None:
     async def test(site: Site) -> None:
         found = await site.ask(post(b"x", is_last=False) * 50 + post(b"x"))

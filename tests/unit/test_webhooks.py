@@ -234,6 +234,20 @@ def test_refusals_are_told_of_once_and_hold_nothing_of_the_request(tmp_path: Pat
     serve(tmp_path, test)
 
 
+def test_a_complaint_is_told_again_after_a_while_with_how_many_there_were() -> None:
+    now, said = 0.0, list[str]()
+    complaints = receivers._Complaints(lambda: now, said.append)
+    for _ in range(5):
+        complaints.tell("/crm", "answered 401: no")
+    complaints.tell("/pbx", "answered 401: no")
+    now = 61.0
+    complaints.tell("/crm", "answered 401: no")
+    assert said == ["/crm: answered 401: no", "/pbx: answered 401: no", "/crm: answered 401: no (4 more like this)"]
+    for number in range(3_000):
+        complaints.tell("/crm", str(number))
+    assert len(complaints._told) <= 1_000
+
+
 def test_a_failure_of_ours_is_answered_so_that_the_sender_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
