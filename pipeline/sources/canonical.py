@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,25 +17,33 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.canonical_records import RecordGatherer, explain
-from pipeline.sources.column_mapping import ColumnMapping, field_names, kinds_of
-from pipeline.sources.reading import Block, CsvRecord, LongLine, blocks, group_records, numbered_lines, split_fields
+from pipeline.sources.column_mapping import ColumnMapping, kinds_of
+from pipeline.sources.mapped_json import read_mapped_json
+from pipeline.sources.mapped_rows import ALL_FIELDS, BATCH_RECORDS, RECORDS, Rows
+from pipeline.sources.reading import (
+    Block,
+    CsvRecord,
+    LongLine,
+    blocks,
+    group_records,
+    numbered_lines,
+    split_fields,
+)
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.source_options import encoding_option
 from pipeline.sources.written_values import word_key
 from schemas.facts import SCHEMAS
-from schemas.record import RECORD_MODELS, CanonicalRecord
+from schemas.record import RECORD_MODELS
 
-BATCH_RECORDS: Final = 5_000
 BLOCK_BYTES: Final = 4 << 20
 LARGEST_PACKED_PARQUET: Final = 1 << 30
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 _CARRIES: Final = frozenset(SCHEMAS)
-_RECORDS: Final[TypeAdapter[Any]] = TypeAdapter(list[CanonicalRecord])
 _PARQUET: Final = b"PAR1"
 # The directory has its own parser, with checks that only a whole directory allows.
 _KINDS: Final = tuple(kind for kind in RECORD_MODELS if kind != "representative")
@@ -48,7 +56,11 @@ class CanonicalJsonl:
     title = "Canonical records (JSON Lines)"
     description = (
         "One JSON object per line, with its `kind`: "
-        f"{', '.join(RECORD_MODELS)}. Recognised by the first line. May be packed with gzip or zstd."
+        f"{', '.join(RECORD_MODELS)}. Recognised by the first line. JSON of any other system with mapping = "
+        '{ kind = "message", channel = "=social", started_at = "created_time", from = "sender.handle", ... }: a field '
+        "and where it stands, the names of members and numbers of lists with points between, or a constant after =. "
+        "Such JSON may be one object a line, documents, a list, or a list in a document, which options.records names. "
+        "Options as for CSV, except header, delimiter and encoding. May be packed with gzip or zstd."
     )
     carries = _CARRIES
     formats = (
@@ -58,6 +70,13 @@ class CanonicalJsonl:
             "nothing: an unknown field is an error",
             "records",
             "simulated companies",
+        ),
+        Format(
+            "any other JSON, with a mapping",
+            "what the mapping names, at any depth",
+            "all else",
+            "documentation",
+            "samples in the style of several networks' and services' interfaces",
         ),
     )
     lies = ()
@@ -74,14 +93,20 @@ class CanonicalJsonl:
         return Recognition(0.95, f"the first line is a record of kind {kind}") if kind in RECORD_MODELS else None
 
     def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
-        """Yield batches of facts, in the order of the file."""
+        """Yield batches of facts, in the order of the file.
+
+        Raises:
+            ConfigurationError: when mapping or options do not fit.
+            InvalidRecord: when a document that is mapped is broken; what came before it is yielded first.
+        """
+        if context.mapping:
+            yield from read_mapped_json(path, context)
+            return
         gatherer = RecordGatherer(context, "line")
         for block in blocks(path, BLOCK_BYTES):
             if isinstance(block, LongLine):
                 reason = f"line of {block.length:,} bytes is too long to be a record"
                 gatherer.reject(block.first_line, reason, gatherer.shown_text(block.start))
-            elif context.mapping:
-                yield from self._read_mapped(block, context, gatherer)
             else:
                 yield from self._read_block(block, gatherer)
             yield gatherer.take(block.stored)
@@ -101,29 +126,9 @@ class CanonicalJsonl:
                 continue
             for number, line in chunk:
                 try:
-                    gatherer.add([_RECORDS.validate_json(b"[" + line + b"]")[0]], [number])
+                    gatherer.add([RECORDS.validate_json(b"[" + line + b"]")[0]], [number])
                 except ValidationError as error:
                     gatherer.reject(number, explain(error), gatherer.shown_json(line), kind=_kind_of(line))
-
-    def _read_mapped(self, block: Block, context: ReadContext, gatherer: RecordGatherer) -> Iterator[Batch]:
-        header = list(dict.fromkeys([*_columns_named(context.mapping), *_ALL_FIELDS]))
-        rows = _Rows(ColumnMapping(header, context.mapping, context.options, context.file, is_open=True), gatherer)
-        for number, line in enumerate(block.data.split(b"\n"), block.first_line):
-            if not line.strip():
-                continue
-            try:
-                values = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                gatherer.reject(number, "no valid JSON; expected one object per line", gatherer.shown_json(line))
-                continue
-            if not isinstance(values, dict):
-                gatherer.reject(number, "expected a JSON object", gatherer.shown_json(line))
-                continue
-            rows.add(number, [values.get(name) for name in header])
-            if len(rows) + gatherer.record_count >= BATCH_RECORDS:
-                rows.flush()
-                yield gatherer.take()
-        rows.flush()
 
 
 class CanonicalCsv:
@@ -164,7 +169,7 @@ class CanonicalCsv:
             ConfigurationError: when mapping or options do not fit the header.
         """
         gatherer = RecordGatherer(context, "line")
-        rows: _Rows | None = None
+        rows: Rows | None = None
         delimiter = str(context.options.get("delimiter") or _delimiter_of(path))
         if len(delimiter) != 1:
             raise ConfigurationError(f"{context.file}: options.delimiter is {delimiter!r}; expected one character")
@@ -175,7 +180,7 @@ class CanonicalCsv:
                 header = record.fields if has_header else [str(n) for n in range(1, len(record.fields) + 1)]
                 mapping = ColumnMapping(header, context.mapping, context.options, context.file)
                 gatherer.warn(*mapping.warnings)
-                rows = _Rows(mapping, gatherer)
+                rows = Rows(mapping, gatherer)
                 if has_header:
                     continue
             if record.problem:
@@ -268,7 +273,7 @@ class CanonicalParquet:
         names = file.schema_arrow.names
         mapping = ColumnMapping(names, context.mapping, context.options, context.file)
         gatherer.warn(*mapping.warnings)
-        rows = _Rows(mapping, gatherer)
+        rows = Rows(mapping, gatherer)
         number = 0
         row_count = max(file.metadata.num_rows, 1)
         size = path.stat().st_size
@@ -294,7 +299,7 @@ def _validate_together(lines: Sequence[bytes]) -> list[Any] | None:
     if text.count(b"}\n{") != len(lines) - 1 or not text.startswith(b"{") or not text.endswith(b"}"):
         return None
     try:
-        records: list[Any] = _RECORDS.validate_json(b"[" + text.replace(b"\n", b",") + b"]")
+        records: list[Any] = RECORDS.validate_json(b"[" + text.replace(b"\n", b",") + b"]")
     except ValidationError:
         return None
     return records if len(records) == len(lines) else None
@@ -308,42 +313,6 @@ def _kind_of(line: bytes) -> str | None:
         return None
     kind = values.get("kind") if isinstance(values, dict) else None
     return kind if isinstance(kind, str) and kind in RECORD_MODELS else None
-
-
-class _Rows:
-    """Rows read through a mapping, validated many at a time."""
-
-    def __init__(self, mapping: ColumnMapping, gatherer: RecordGatherer) -> None:
-        self._mapping = mapping
-        self._gatherer = gatherer
-        self._waiting: list[tuple[int, dict[str, Any], Sequence[Any]]] = []
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, position: int, cells: Sequence[Any]) -> None:
-        """Read a row."""
-        try:
-            self._waiting.append((position, self._mapping.record(cells), cells))
-        except InvalidRecord as error:
-            shown = self._gatherer.shown_cells(cells, self._mapping)
-            self._gatherer.reject(position, str(error), shown, kind=self._mapping.kind)
-
-    def flush(self) -> None:
-        """Hand all rows that wait to the gatherer."""
-        waiting, self._waiting = self._waiting, []
-        try:
-            records = _RECORDS.validate_python([values for _, values, _ in waiting])
-            self._gatherer.add(records, [position for position, _, _ in waiting])
-            return
-        except ValidationError:
-            pass  # one by one, to learn which
-        for position, values, cells in waiting:
-            try:
-                self._gatherer.add([RECORD_MODELS[values["kind"]].model_validate(values)], [position])
-            except ValidationError as error:
-                shown = self._gatherer.shown_cells(cells, self._mapping)
-                self._gatherer.reject(position, explain(error), shown, kind=values["kind"])
 
 
 def sniff_delimiter(line: str) -> str:
@@ -365,19 +334,10 @@ def _delimiter_of(path: Path) -> str:
 def _claim(columns: Sequence[str]) -> Recognition | None:
     """Return a claim on a table by its columns."""
     names = [name for name in columns if name]
-    if "kind" in names and len(names) >= 3 and all(name in _ALL_FIELDS for name in names):
+    if "kind" in names and len(names) >= 3 and all(name in ALL_FIELDS for name in names):
         return Recognition(0.95, "its columns are fields of canonical records, kind among them")
     kinds = kinds_of(names, _KINDS)
     return Recognition(0.9, f"its columns are fields of {kinds[0]} records") if len(kinds) == 1 else None
-
-
-_ALL_FIELDS: Final = frozenset(name for kind in RECORD_MODELS for name in field_names(kind))
-
-
-def _columns_named(mapping: Mapping[str, str]) -> Iterator[str]:
-    for field, column in mapping.items():
-        if not column.startswith("=") and not (field == "kind" and column in RECORD_MODELS):
-            yield from column.split("+")
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:

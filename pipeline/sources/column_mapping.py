@@ -158,12 +158,16 @@ class ColumnMapping:
     def _take(self, step: _Step, cell: Any, values: dict[str, Any]) -> None:
         """Take a value that is no text, as files with types hold them."""
         field, form = step.field, step.form
+        if isinstance(cell, dict) or (isinstance(cell, list) and form != "list"):
+            raise InvalidRecord(f'expected one value; name what is in it, as in {field} = "member.of.it"')
         if form == "instant" and isinstance(cell, date):
             self._place_instant(field, cell, values)
         elif form == "seconds" and isinstance(cell, timedelta):
             values[field] = cell.total_seconds()
         elif form == "seconds" and isinstance(cell, (int, float, Decimal)):
             values[field] = float(cell) * SECONDS_PER_UNIT[self._unit]
+        elif form == "word":
+            self._read(step, str(cell), values)
         elif form == "text":
             values[field] = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
         else:

@@ -316,7 +316,7 @@ class _Surveyor:
         name = "canonical_csv"
         if sample.head.startswith(b"PAR1"):
             name = "canonical_parquet"
-        elif sample.head.lstrip().startswith(b"{"):
+        elif sample.head.lstrip().startswith((b"{", b"[")):
             name = "canonical_jsonl"
         return Recognised(by_name(name), _MAPPED)
 
