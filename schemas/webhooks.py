@@ -207,14 +207,17 @@ class TwilioWebhook(Webhook):
         examples=["twilio"],
     )
     public_url: str = Field(
-        description="The address as Twilio knows it, without a query: it is part of what Twilio signs.",
+        description="The address as Twilio knows it, without a query: it is part of what Twilio signs. What stands "
+        "behind a # in it (connection overrides) may be there or not.",
         examples=["https://hooks.acme.fi/twilio"],
     )
 
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        return whole_address(value)
+        address, _, _ = value.partition("#")
+        whole_address(address)
+        return value
 
 
 class MetaWebhook(Webhook):

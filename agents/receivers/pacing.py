@@ -38,11 +38,20 @@ class Pace:
 def sender_of(address: str) -> str:
     """Return by what a sender is known: its address, or of IPv6 the network that one customer of a provider has.
 
+    A port that a proxy wrote behind it is left out.
+
     >>> sender_of("192.0.2.7"), sender_of("2001:db8:0:1:2::3"), sender_of("nobody")
     ('192.0.2.7', '2001:db8:0:1::', 'nobody')
+    >>> sender_of("192.0.2.7:4711"), sender_of("[2001:db8::7]:4711")
+    ('192.0.2.7', '2001:db8::')
     """
+    text = address.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        found = ip_address(address.strip())
+        found = ip_address(text)
     except ValueError:
         return address[:100]
     if isinstance(found, IPv6Address):

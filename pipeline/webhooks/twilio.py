@@ -39,7 +39,10 @@ class Twilio:
 
     def __init__(self, public_url: str, secret: str) -> None:
         """`public_url`: the address as Twilio knows it, without a query."""
-        self._urls = _written(public_url)
+        address, mark, overrides = public_url.partition("#")
+        self._urls = _written(address)
+        # Whether what stands behind it is signed too is not told.
+        self._ends = ("", f"{mark}{overrides}") if overrides else ("",)
         self._secret = secret
 
     def greet(self, request: Request) -> Answer | None:
@@ -70,7 +73,8 @@ class Twilio:
 
     def _check(self, request: Request, parameters: list[tuple[str, str]]) -> None:
         query = f"?{request.query}" if request.query else ""
-        wanted = [proofs.twilio_signature(url + query, parameters, self._secret) for url in self._urls]
+        urls = [f"{url}{query}{end}" for url in self._urls for end in self._ends]
+        wanted = [proofs.twilio_signature(url, parameters, self._secret) for url in urls]
         if not any(proofs.same(request.headers[_HEADER], each) for each in wanted):
             raise Refused(403, "the signature does not fit")
 

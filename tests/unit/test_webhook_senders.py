@@ -25,7 +25,7 @@ from pipeline.webhooks.meta import Meta
 from pipeline.webhooks.twilio import Twilio
 from schemas.log import Entry
 from schemas.settings import Configuration
-from tests import webhooks
+from tests import parsing, webhooks
 from tests.webhooks import AALTO, Post
 
 NOW = datetime(2024, 3, 5, 9, 3, tzinfo=UTC)
@@ -281,6 +281,38 @@ def test_twilio_may_ask_with_a_query_and_name_the_port(tmp_path: Path) -> None:
     named = Twilio("https://hooks.acme.example:8443/twilio", webhooks.AUTH_TOKEN)
     assert take(named, webhooks.twilio(parameters, url="https://hooks.acme.example:8443/twilio")) is not None
     assert take(named, webhooks.twilio(parameters, url="https://hooks.acme.example/twilio")) is not None
+
+
+def test_what_stands_behind_the_address_for_twilio_itself_may_be_signed_or_not() -> None:
+    sender = Twilio(f"{webhooks.PUBLIC_URL}#rc=5&rp=all", webhooks.AUTH_TOKEN)
+    parameters = webhooks.call_status("CA1", "completed")
+    signed_with_it = webhooks.twilio(parameters, url=f"{webhooks.PUBLIC_URL}#rc=5&rp=all")
+    for post in (webhooks.twilio(parameters), webhooks.twilio(parameters, query="?a=1"), signed_with_it):
+        assert take(sender, post) is not None
+    assert status(sender, webhooks.twilio(parameters, url=f"{webhooks.PUBLIC_URL}#rc=1")) == 403
+
+
+def test_what_came_as_a_webhook_and_stands_in_an_export_too_counts_once(tmp_path: Path) -> None:
+    call = {
+        "sid": "CA1", "account_sid": "AC1", "status": "completed", "direction": "inbound", "from": AALTO,
+        "to": webhooks.COMPANY, "start_time": "Tue, 05 Mar 2024 08:59:58 +0000", "duration": "122",
+        "end_time": "Tue, 05 Mar 2024 09:02:00 +0000",
+    }  # fmt: skip
+    message = {**call, "sid": "SM1", "status": "received", "date_sent": "Tue, 05 Mar 2024 09:02:57 +0000"}
+    document, payload = webhooks.channel(1, NINE), webhooks.whatsapp(webhooks.wrote(1, NINE))
+    for format, content, exported in (
+        ("twilio", take(TWILIO, webhooks.twilio(webhooks.call_status("CA1", "completed"))), call),
+        ("twilio", take(TWILIO, webhooks.twilio(webhooks.message_status("SM1", "received"))), message),
+        ("freeswitch_json", take(SWITCH, webhooks.switch(document)), document),
+        ("meta", take(META, webhooks.meta(payload)), payload),
+    ):
+        assert content is not None
+        (tmp_path / "posted").write_bytes(content.data)
+        (tmp_path / "exported").write_bytes(orjson.dumps(exported))
+        read = [
+            batch for name in ("posted", "exported") for batch in parsing.batches(by_name(format), tmp_path / name)
+        ]  # fmt: skip
+        assert (len(parsing.rows(read)), len(parsing.interactions(read))) == (2, 1), format
 
 
 def test_json_of_twilio_is_signed_by_its_digest(tmp_path: Path) -> None:
