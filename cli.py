@@ -33,6 +33,9 @@ from dashboard.reading import Reading
 from pipeline.errors import BypassflowError, ConfigurationError
 
 if TYPE_CHECKING:
+    from agents.crm_database.fitting import Fit
+    from agents.crm_database.ledger import Ledger
+    from agents.crm_database.pulling import Target
     from agents.dead_letters import DeadLetters
     from agents.processes import Child
     from pipeline.identifiers import Identifiers
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from schemas.log import Log
     from schemas.settings import Configuration, EngineSettings
     from sinks.store import RunRecord, Store
+
+    MakeTarget = Callable[[Ledger, Fit], Target]
 
 __version__ = "0.1.0"
 
@@ -1161,7 +1166,7 @@ def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
         )
 
 
-# The live pipeline: files into topics, and dead letters
+# The live pipeline: files into topics
 
 
 def _publish(
@@ -1207,6 +1212,118 @@ def _publish(
             done = f"{spool.acknowledged_count:,} of {spool.record_count:,} records are published"
             raise _failure(f"{reason}; {done}; the same command with --resume goes on there") from None
     _say(f"published {spool.record_count:,} records to {kafka.topic('raw.*')}")
+
+
+# The CRM's own database
+
+
+crm = typer.Typer(no_args_is_help=True, help="Read the CRM's own database.")
+app.add_typer(crm, name="crm")
+
+
+@crm.command("pull")
+@_guarded
+def pull_crm(
+    context: typer.Context,
+    source: Annotated[str, typer.Option(metavar="NAME", help="Source of a crm_database in the configuration.")],
+    db: Annotated[
+        Path | None, typer.Option("--db", envvar="BYPASSFLOW_DB", help="Read into this store, a DuckDB file.")
+    ] = None,
+    kafka: Annotated[bool, typer.Option("--kafka", help="Publish to the raw topics instead.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Read on until stopped, see `poll`.")] = False,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Read contacts, accounts, activities and tickets out of the CRM's database.
+
+    The first time everything, then what is new or has changed; a row that is gone is taken back. How far the feed
+    reaches is said when a read is complete. May be stopped at any moment: the same command goes on there.
+    """
+    import signal
+    import threading
+
+    from agents.crm_database.running import database_of, ledger_path, opened, run
+    from pipeline.identifiers import Identifiers
+
+    if kafka and _is_typed(context, "db"):
+        raise typer.BadParameter("give --db or --kafka, not both")
+    if not kafka and db is None:
+        raise typer.BadParameter("one of --db and --kafka is needed")
+    if bootstrap is not None and not kafka and _is_typed(context, "bootstrap"):
+        raise typer.BadParameter("--bootstrap goes with --kafka")
+    company = _company([Path()], config)
+    settings = database_of(company.configuration, source)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    region, prefixes = company.configuration.company.region, company.configuration.company.outside_prefixes
+    unkept = Identifiers(secrets.token_bytes(32), region, prefixes)
+    prefix = company.configuration.kafka.prefix if kafka else None
+    path = ledger_path(company.base, settings, prefix)
+    with (
+        (_pulled_topics(company, bootstrap, source) if kafka else _pulled_store(company, db or Path(), source)) as make,
+        Reading(_messages(), 0) as reading,
+        opened(
+            settings, company.base, os.environ, path, make, unkept, keeps_values=not kafka, now=_now, stop=stop,
+            read=lambda count: reading.advance(0, count),
+        ) as pull,
+    ):  # fmt: skip
+        run(pull, follow, stop, _say)
+    if stop.is_set():
+        _say("ended; the same command goes on there")
+    elif db is not None and not kafka:
+        _show_run(db)
+
+
+@contextmanager
+def _pulled_topics(company: Company, bootstrap: str | None, source: str) -> Iterator[MakeTarget]:
+    """Give what makes the target of a pull into topics."""
+    from agents.crm_database.delivering import Topics
+    from agents.log import KafkaLog
+    from agents.topics import require_topics
+    from schemas.topics import RAW_TOPICS
+
+    settings, credentials = _kafka_of(company, bootstrap)
+    require_topics(settings, credentials, RAW_TOPICS)
+    with KafkaLog(settings, credentials) as log:
+        yield lambda ledger, fit: Topics(ledger, log, source, settings.partitions)
+
+
+@contextmanager
+def _pulled_store(company: Company, db: Path, source: str) -> Iterator[MakeTarget]:
+    """Give what makes the target of a pull into a store."""
+    from agents.crm_database.delivering import CARRIES, FORMAT, Kept, Stores
+    from pipeline import configuration as configurations
+    from pipeline.engine import Engine
+    from pipeline.replay import fold_all
+    from pipeline.sources.registry import ReadContext
+    from sinks.build import InputInfo, build
+
+    key = _key(company)
+    identifiers = _identifiers(company, key)
+    rules = configurations.engine_settings(company.configuration, identifiers)
+
+    def make(kept: Sequence[Kept]) -> None:
+        started_at = _now()
+        engine = Engine(rules)
+        build(
+            db,
+            [(InputInfo(source, each.file, FORMAT, each.byte_count, CARRIES), each.batches) for each in kept],
+            lambda store: fold_all(store, engine),
+            _run_record(company, rules, key, started_at),
+            now=lambda: _now().replace(tzinfo=None),
+        )
+
+    def target(ledger: Ledger, fit: Fit) -> Stores:
+        def context(file: str) -> ReadContext:
+            return ReadContext(source, file, fit.zone, identifiers, _now(), zone_is_given=True)
+
+        return Stores(ledger, [fitted.table.name for fitted in fit.tables], context, make)
+
+    yield target
+
+
+# The live pipeline: dead letters
 
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Show records that could not be used, and try them again.")

@@ -126,7 +126,21 @@ def configuration_page() -> str:
             title += f" of kind {kind}" if kind else ""
             summary = re.split(r"`(?: of kind \w+)?: ", str(definition.get("description", "")), maxsplit=1)[-1]
             parts += [f"## {title}", summary[:1].upper() + summary[1:], _fields(definition, definitions)]
+            parts += _inner_tables(name, definition, definitions)
     return _page(parts)
+
+
+def _inner_tables(name: str, definition: Schema, definitions: Schema) -> list[str]:
+    """Return the parts of arrays of tables inside a table, and of those inside them."""
+    parts = []
+    for key, field in definition["properties"].items():
+        if field.get("type") == "array" and "$ref" in field["items"]:
+            (reference,) = _references(field)
+            inner, title = definitions[reference], f"{name}.{key}"
+            summary = str(inner.get("description", "")).partition("`: ")[2]
+            parts += [f"### [[{title}]]", summary[:1].upper() + summary[1:], _fields(inner, definitions)]
+            parts += _inner_tables(title, inner, definitions)
+    return parts
 
 
 def _references(field: Schema) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from schemas.crm_database import CrmDatabaseSettings, CrmJoin, CrmTable
 from schemas.kafka import KafkaSettings
 from schemas.receive import RECEIVERS, Receiver, ReceiveSettings
 from schemas.settings_problems import ProblemWriter, syntax_problem
@@ -348,6 +349,11 @@ class Configuration(SettingsTable):
     source: tuple[SourceSettings, ...] = Field(
         default=(), description="Systems and their files. Default: what is recognised.", examples=[[{"path": "pbx"}]]
     )
+    crm_database: tuple[CrmDatabaseSettings, ...] = Field(
+        default=(),
+        description="CRMs' own databases, for `bypassflow crm pull`.",
+        examples=[[{"source": "crm", "url_env": "CRM_URL", "mapping": "suitecrm"}]],
+    )
     receive: ReceiveSettings = Field(
         default_factory=ReceiveSettings,
         description="The process that takes in events as they happen.",
@@ -368,6 +374,9 @@ _TABLES: dict[str, type[BaseModel]] = {
     "privacy": PrivacySettings,
     "kafka": KafkaSettings,
     "source": SourceSettings,
+    "crm_database": CrmDatabaseSettings,
+    "crm_database.table": CrmTable,
+    "crm_database.table.join": CrmJoin,
     "receive": ReceiveSettings,
     **{f"receiver.{kind}": model for kind, model in RECEIVERS.items()},
 }

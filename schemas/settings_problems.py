@@ -35,7 +35,8 @@ def syntax_problem(message: str, text: str, name: str) -> str:
 class ProblemWriter:
     """Words the problems of one file. `tables` are its tables by name; any other key stands outside of them.
 
-    An array whose tables are of several kinds has one of the name and each kind, such as "receiver.file".
+    An array whose tables are of several kinds has one of the name and each kind, such as "receiver.file"; an array
+    inside another one has both names, such as "crm_database.table".
     """
 
     def __init__(self, text: str, name: str, tables: Mapping[str, type[BaseModel]]) -> None:
@@ -87,7 +88,7 @@ class ProblemWriter:
     def _expectation(self, complaint: _Complaint) -> str:
         """Return what was expected, with the field's own example."""
         expected = _WORDING.get(complaint.kind, complaint.expected)
-        if complaint.kind == "tuple_type" and complaint.path in (("source",), ("receiver",)):
+        if complaint.kind == "tuple_type" and len(complaint.path) == 1 and complaint.path[0] in _ARRAYS:
             expected = f"a list of tables, each with the header {_table_name(complaint.path)}"
         if complaint.kind == "missing":
             expected = str(complaint.path[-1])
@@ -95,7 +96,9 @@ class ProblemWriter:
         return f"expected {expected}" + (f", for example {example}" if example and "such as" not in expected else "")
 
     def _example(self, complaint: _Complaint) -> str:
-        names = [part for part in complaint.path if isinstance(part, str)]
+        nested = _nested(complaint.path)
+        inner = complaint.path[2 * (nested.count(".") + 1) - 2 :] if nested in self._tables else complaint.path
+        names = [part for part in inner if isinstance(part, str)]
         table = complaint.table
         field = table.model_fields.get(names[1]) if table is not None and len(names) > 1 else None
         if field is None or not field.examples:
@@ -125,7 +128,10 @@ class _Complaint:
         # Members of a union are no part of the file.
         path: TomlPath = tuple(part for part in detail["loc"] if part not in ("datetime", "date"))
         table = tables.get(str(path[0])) if path else None
-        if len(path) > 2 and f"{path[0]}.{path[2]}" in tables:
+        nested = _nested(path)
+        if nested in tables:
+            table = tables[nested]
+        elif len(path) > 2 and f"{path[0]}.{path[2]}" in tables:
             table, path = tables[f"{path[0]}.{path[2]}"], (*path[:2], *path[3:])
         kind = str(detail["type"])
         if kind == "union_tag_invalid":
@@ -135,11 +141,18 @@ class _Complaint:
         return _Complaint(kind, path, detail["input"], expected, table)
 
 
+def _nested(path: TomlPath) -> str:
+    """Return the name of the innermost array of tables, such as crm_database.table; empty outside of any such."""
+    inner = max((place for place, part in enumerate(path) if isinstance(part, int)), default=0)
+    return ".".join(str(part) for part in path[:inner] if isinstance(part, str)) if inner > 1 else ""
+
+
 def _kinds(name: str, tables: Mapping[str, type[BaseModel]]) -> list[str]:
     return [repr(table.partition(".")[2]) for table in tables if table.startswith(f"{name}.")]
 
 
-_ARRAYS = ("source", "receiver")
+_ARRAYS = ("source", "receiver", "crm_database")
+_NESTED_ARRAYS = ("crm_database.table", "crm_database.table.join")
 _WORDING = {
     "string_type": 'text in "quotes"',
     "tuple_type": 'a list in [brackets] of texts in "quotes"',
@@ -156,6 +169,9 @@ _WORDING = {
 def _table_name(path: TomlPath) -> str:
     if not path:
         return "the file"
+    nested = str(path[0]) if str(path[0]) in _NESTED_ARRAYS else _nested((*path, 0))
+    if nested in _NESTED_ARRAYS:
+        return f"[[{nested}]]"
     name, dot, kind = str(path[0]).partition(".")
     shown = f"[[{name}]]" if name in _ARRAYS else f"[{name}]"
     return f"{shown} of kind {kind}" if dot else shown
@@ -178,7 +194,7 @@ def _dotted(path: TomlPath) -> str:
 def _found(complaint: _Complaint) -> str:
     value = complaint.found
     # A customer's identifier, or a password that stands where its variable's name was asked for.
-    if "never_log" in complaint.path or str(complaint.path[-1]).endswith("_env"):
+    if "never_log" in complaint.path or str(complaint.path[-1]).endswith(("_env", "url")):
         return "a value that is not shown"
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -11,6 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from schemas.kafka import KafkaSettings
     from tests.brokers import Kafka
+    from tests.crm_servers import Server
 
 # A slow machine is no defect of a property.
 settings.register_profile("patient", deadline=None)
@@ -39,6 +40,24 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     from tests.brokers import running_kafka
 
     with running_kafka(tmp_path_factory.mktemp("kafka")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A running PostgreSQL, one for each test process."""
+    from tests.crm_servers import running_postgresql
+
+    with running_postgresql() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """A running MariaDB, one for each test process."""
+    from tests.crm_servers import running_mariadb
+
+    with running_mariadb() as found:
         yield found
 
 

@@ -1,0 +1,1 @@
+"""Reads contacts, accounts, activities and tickets out of a CRM's own database."""

@@ -1,0 +1,91 @@
+"""A small SuiteCRM with one of everything, and what changes in it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+T0 = datetime(2024, 5, 2, 8, 0)
+
+
+def at(minutes: float) -> datetime:
+    """Return an instant of the morning of the rows, UTC without a zone as the database holds it."""
+    return T0 + timedelta(minutes=minutes)
+
+
+def put(engine: sa.Engine, table: str, *rows: dict[str, Any]) -> None:
+    """Insert rows; each by itself, because they may have other columns."""
+    found = sa.Table(table, sa.MetaData(), autoload_with=engine)
+    with engine.begin() as connection:
+        for row in rows:
+            connection.execute(found.insert().values(**row))
+
+
+def change(engine: sa.Engine, table: str, row_id: str, **values: Any) -> None:
+    """Change one row."""
+    found = sa.Table(table, sa.MetaData(), autoload_with=engine)
+    with engine.begin() as connection:
+        connection.execute(found.update().where(found.c.id == row_id).values(**values))
+
+
+def remove(engine: sa.Engine, table: str, *row_ids: str) -> None:
+    """Remove rows for good."""
+    found = sa.Table(table, sa.MetaData(), autoload_with=engine)
+    with engine.begin() as connection:
+        connection.execute(found.delete().where(found.c.id.in_(row_ids)))
+
+
+def _times(minutes: float) -> dict[str, Any]:
+    return {"date_entered": at(minutes), "date_modified": at(minutes), "deleted": False}
+
+
+def call(number: int, minutes: float, **values: Any) -> dict[str, Any]:
+    """Return a call of the row's number, logged so many minutes after the first of all."""
+    return {
+        "id": f"call-{number:06}", **_times(minutes), "status": "Held", "direction": "Inbound",
+        "created_by": "user-1", "assigned_user_id": "user-1", **values,
+    }  # fmt: skip
+
+
+def pair(row_id: str, minutes: float, **values: Any) -> dict[str, Any]:
+    """Return a row of a table of pairs."""
+    return {"id": row_id, "date_modified": at(minutes), "deleted": False, **values}
+
+
+def fill_suitecrm(engine: sa.Engine) -> None:
+    """Put in one of everything."""
+    put(engine, "users", {"id": "user-1", **_times(0), "user_name": "matti"})
+    account = {"phone_office": "+358 9 1234500", "website": "http://customer.example", "industry": "Retail"}
+    put(engine, "accounts", {"id": "account-1", **_times(0), **account})
+    put(engine, "contacts", {"id": "contact-1", **_times(1), "phone_mobile": "+358 40 1234567"})
+    put(engine, "contacts", {"id": "contact-2", **_times(1)})
+    put(engine, "leads", {"id": "lead-1", **_times(1), "phone_work": "+358 40 7654321"})
+    for number, name in enumerate(("maija@customer.example", "matti@acme.example", "old@customer.example")):
+        put(engine, "email_addresses", pair(f"address-{number}", 0, email_address=name))
+    beans = (("contact-1", "Contacts", 0, False), ("user-1", "Users", 1, False), ("contact-1", "Contacts", 2, True))
+    for number, (bean, module, address, is_gone) in enumerate(beans):
+        held = {"bean_id": bean, "bean_module": module, "email_address_id": f"address-{address}"}
+        put(engine, "email_addr_bean_rel", {**pair(f"rel-{number}", 1, **held), "deleted": is_gone})
+    put(engine, "accounts_contacts", pair("ac-1", 1, account_id="account-1", contact_id="contact-1"))
+    on_account = {"parent_type": "Accounts", "parent_id": "account-1"}
+    put(engine, "calls", call(1, 10), call(2, 11, status="Not Held"), call(3, 12, status="Planned", **on_account))
+    put(engine, "calls", call(4, 13, deleted=True))
+    put(engine, "calls_contacts", pair("cc-1", 10, call_id="call-000001", contact_id="contact-1"))
+    on_case = {"parent_type": "Cases", "parent_id": "case-1"}
+    put(engine, "meetings", {"id": "meeting-1", **_times(14), "status": "Held", **on_case})
+    emails = (
+        ("email-1", 20, "inbound", "read", "<a1@mail.customer.example>", at(15)),
+        ("email-2", 21, "out", "sent", "<a2@mail.acme.example>", at(60 * 24 * 365 * 10)),
+        ("email-3", 22, "draft", "draft", None, None),
+    )
+    for row_id, minutes, kind, status, message_id, sent in emails:
+        written = {"type": kind, "status": status, "message_id": message_id, "date_sent_received": sent}
+        put(engine, "emails", {"id": row_id, **_times(minutes), **written})
+    for number, (email, contact) in enumerate((("email-1", 1), ("email-2", 1), ("email-2", 2))):
+        bean_of = {"email_id": email, "bean_id": f"contact-{contact}", "bean_module": "Contacts"}
+        put(engine, "emails_beans", pair(f"eb-{number}", 20, **bean_of))
+    put(engine, "notes", {"id": "note-1", **_times(30), "contact_id": "contact-1"})
+    put(engine, "tasks", {"id": "task-1", **_times(31), "parent_type": "Leads", "parent_id": "lead-1"})
+    put(engine, "cases", {"id": "case-1", **_times(32), "account_id": "account-1"})

@@ -1,0 +1,116 @@
+"""A pull and an export of the same CRM say the same, read by the same rules."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.identifiers import Identifiers
+from pipeline.sources.discovery import discover
+from pipeline.sources.feeding import feed
+from schemas.settings import Configuration
+from tests.crm_pulls import Facts, facts_of, gather, settings
+from tests.crm_rows import fill_suitecrm
+from tests.crm_schemas import suitecrm
+
+READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def names() -> Identifiers:
+    return Identifiers(b"k" * 32, "FI", ())
+
+
+def export(engine: sa.Engine, folder: Path) -> None:
+    """Write every table that has rows as a file, as a tool for databases does."""
+    folder.mkdir()
+    metadata = sa.MetaData()
+    metadata.reflect(engine)
+    with engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            rows = connection.execute(table.select()).all()
+            if rows:
+                with (folder / f"{table.name}.csv").open("w", newline="") as stream:
+                    writer = csv.writer(stream)
+                    writer.writerow(table.columns.keys())
+                    writer.writerows([int(cell) if isinstance(cell, bool) else cell for cell in row] for row in rows)
+
+
+def read_export(folder: Path, configuration: Configuration) -> Facts:
+    found: Facts = {}
+    identifiers = names()
+    for item in discover([folder], configuration, folder):
+        gather(found, feed(item, identifiers, READ_AT))
+    return found
+
+
+def without_progress(facts: Facts) -> Facts:
+    return {kind: rows for kind, rows in facts.items() if kind != "feed_progress"}
+
+
+def crm_at(path: Path) -> sa.Engine:
+    return sa.create_engine(f"sqlite:///{path}")
+
+
+def test_a_pull_of_suitecrm_gives_the_facts_of_its_exported_tables(tmp_path: Path) -> None:
+    engine = crm_at(tmp_path / "crm.sqlite")
+    suitecrm().create_all(engine)
+    fill_suitecrm(engine)
+    export(engine, tmp_path / "exported")
+    exported = read_export(
+        tmp_path / "exported", Configuration.model_validate({"source": [{"path": ".", "name": "crm"}]})
+    )
+    pulled = facts_of(settings("sqlite:///crm.sqlite"), tmp_path, names(), READ_AT)
+    assert {kind: len(rows) for kind, rows in pulled.items()} == {
+        "account": 1, "contact": 3, "crm_user": 1, "activity": 13, "identifier": 8, "feed_progress": 1,
+    }  # fmt: skip
+    assert without_progress(pulled) == without_progress(exported)
+
+
+PEOPLE = {"phones": "phone", "emails": "mail", "account_id": "company"}
+LOGGED = {"activity_kind": "what", "logged_at": "made", "owner_id": "who", "contact_ids": "person", "deleted": "gone"}
+
+
+def test_a_pull_of_any_tables_gives_the_facts_of_their_export_with_the_same_mapping(tmp_path: Path) -> None:
+    engine = crm_at(tmp_path / "crm.sqlite")
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE people (no INTEGER PRIMARY KEY, phone TEXT, mail TEXT, company TEXT, changed DATETIME)",
+            "CREATE TABLE log (id INTEGER PRIMARY KEY, what TEXT, made DATETIME, who INTEGER, person INTEGER,"
+            " changed DATETIME, gone INTEGER)",
+            "INSERT INTO people VALUES (7, '040 1234567; 09 1234567', 'maija@customer.example', 'A1',"
+            " '2024-05-02 10:00:00')",
+            "INSERT INTO log VALUES (1, 'Puhelu', '2024-05-02 12:30:05', 3, 7, '2024-05-02 12:31:00', 0)",
+            "INSERT INTO log VALUES (2, 'Puhelu', '2024-12-02 12:30:05', 3, 7, '2024-12-02 12:31:00', 1)",
+        ):
+            connection.execute(sa.text(statement))
+    options: dict[str, Any] = {"values": {"activity_kind": {"Puhelu": "call"}}}
+    tables = [
+        {"kind": "contact", "table": "people", "id": "no", "updated": "changed", "columns": PEOPLE},
+        {"kind": "activity", "table": "log", "updated": "changed", "columns": LOGGED, "options": options},
+    ]
+    export(engine, tmp_path / "exported")
+    zone = {"timezone": "Europe/Helsinki"}
+    shared = {"name": "crm", "format": "canonical_csv", **zone}
+    mapped = [
+        {"path": "people.csv", "mapping": {"kind": "=contact", "contact_id": "no", "updated_at": "changed", **PEOPLE}},
+        {
+            "path": "log.csv", "options": options,
+            "mapping": {"kind": "=activity", "activity_id": "id", "updated_at": "changed", **LOGGED},
+        },
+    ]  # fmt: skip
+    configuration = Configuration.model_validate({"source": [{**shared, **each} for each in mapped]})
+    exported = read_export(tmp_path / "exported", configuration)
+    read_at = datetime(2025, 1, 1, tzinfo=UTC)
+    chosen = settings("sqlite:///crm.sqlite", "tables", table=tables, **zone)
+    pulled = facts_of(chosen, tmp_path, names(), read_at)
+    assert len(pulled["contact"]) == 1
+    assert len(pulled["activity"]) == 2
+    assert without_progress(pulled)["contact"] == without_progress(exported)["contact"]
+    assert pulled["identifier"] == exported["identifier"]
+    (first,) = (dict(row) for row in pulled["activity"] if ("activity_id", "'1'") in row)
+    assert first["logged_from"] == "datetime.datetime(2024, 5, 2, 9, 30, 5)"
+    assert [row for row in pulled["activity"] if ("activity_id", "'1'") in row] == exported["activity"]
