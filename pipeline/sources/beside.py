@@ -45,6 +45,10 @@ class Beside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what is remembered; nothing can be asked any more."""
         self._db.close()
 
     def tie(self, ties: Iterable[Tie]) -> None:

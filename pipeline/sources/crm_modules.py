@@ -6,7 +6,9 @@ rows by the same names.
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -18,7 +20,11 @@ from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject, as_far_as
 from pipeline.sources.crm_values import Clock
 from pipeline.sources.json_outline import first_members
 from pipeline.sources.registry import ReadContext
+from pipeline.sources.side_tables import file_state, folder_state
 from pipeline.sources.translation import Fields
+
+# Pages of calls and of contacts may take turns; more kinds of them do not.
+_MOST_KEPT: Final = 4
 
 OTHER: Final = "other"
 """A module that says nothing of interactions."""
@@ -46,6 +52,8 @@ def untied(record: str, object_name: str) -> Sequence[str]:
 class ModuleExport(CrmExport):
     """A CRM's files, each told by its columns to hold one module."""
 
+    name: str
+
     fields: ClassVar[Sequence[str]]
     """Documented names of what is read."""
     others: ClassVar[Mapping[str, Sequence[str]]]
@@ -56,8 +64,8 @@ class ModuleExport(CrmExport):
     """Groups of fields, one of which every module of this system has."""
     tables: ClassVar[frozenset[str]]
     """Modules that are tables of pairs, or else are only looked up when those beside them are read."""
-    tying: ClassVar[frozenset[str]]
-    """Modules whose rows tie records of others; all of `tables`, and any whose own records do."""
+    needs: ClassVar[Mapping[str, frozenset[str]]]
+    """Of modules whose records are tied by rows of others, those others; never a module by itself."""
     told: ClassVar[Told]
 
     @abstractmethod
@@ -93,20 +101,27 @@ class ModuleExport(CrmExport):
 
     def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
         """Return what reads the records of a file, with what lies beside it."""
-        warnings: list[str] = []
         if told.name in self.tables or told.name == OTHER:
             return Opened(lambda _: (), lambda: (self._passed_over(told, context),))
-        for sibling, form, other in told_beside(path, context, self.lists, self.tell):
-            if other.name not in self.tying:
-                continue
-            columns = self.columns(other.name)
-            with as_far_as_it_goes(sibling, warnings):
-                rows = (columns.values(each.value) for each in form.records(sibling) if each.problem is None)
-                beside.tie(tie for row in rows for tie in self.ties(other.name, row))
-        reader = _Rows(
-            self, told.name, context, beside, Clock(context, context.zone if self.is_local(layout) else None)
-        )
-        return Opened(reader.tell, lambda: (*warnings, *reader.warnings(context.file, self.advice())))
+        looked = self._looked(path, self.needs.get(told.name, frozenset()), context)
+        clock = Clock(context, context.zone if self.is_local(layout) else None)
+        reader = _Rows(self, told.name, context, beside if looked is None else looked.beside, clock)
+        said = () if looked is None else looked.warnings
+        return Opened(reader.tell, lambda: (*said, *reader.warnings(context.file, self.advice())))
+
+    def _looked(self, path: Path, needed: frozenset[str], context: ReadContext) -> _Looked | None:
+        """Return what the files beside one say of its records; the same for all pages of an export."""
+        if not needed:
+            return None
+        given = context.options.get("siblings")
+        key = (self.name, needed, path.parent, repr(given))
+        kept = _LOOKED.pop(key, None)
+        if kept is None or not kept.is_fresh(path.parent):
+            kept = _Looked(path, self, needed, context)
+        _LOOKED[key] = kept
+        while len(_LOOKED) > _MOST_KEPT:
+            _LOOKED.popitem(last=False)
+        return kept
 
     def _module(self, columns: Sequence[str]) -> str | None:
         names = self.columns(None).names(columns)
@@ -119,6 +134,39 @@ class ModuleExport(CrmExport):
             f"{context.file}: the table {told.name}; it is looked up when the files beside it are read, and gives "
             "nothing of its own"
         )
+
+
+class _Looked:
+    """An index of what some files beside another one say, and how they were when they said it.
+
+    Whoever reads a file by it keeps it alive; it is closed when nobody does.
+    """
+
+    def __init__(self, path: Path, system: ModuleExport, needed: frozenset[str], context: ReadContext) -> None:
+        self._folder = folder_state(path.parent)
+        self._files: dict[Path, tuple[int, int]] = {}
+        self.warnings: list[str] = []
+        self.beside = Beside()
+        weakref.finalize(self.beside, self.beside.close)
+        for sibling, layout, other in told_beside(path, context, system.lists, system.tell):
+            if other.name in needed:
+                columns = system.columns(other.name)
+                self._files[sibling] = file_state(sibling)
+                with as_far_as_it_goes(sibling, self.warnings):
+                    rows = (columns.values(each.value) for each in layout.records(sibling) if each.problem is None)
+                    self.beside.tie(tie for row in rows for tie in system.ties(other.name, row))
+
+    def is_fresh(self, folder: Path) -> bool:
+        """Return whether the folder has the same files, and those that said something are as they were."""
+        try:
+            return folder_state(folder) == self._folder and all(
+                file_state(file) == state for file, state in self._files.items()
+            )
+        except OSError:
+            return False
+
+
+_LOOKED: Final[OrderedDict[tuple[str, frozenset[str], Path, str], _Looked]] = OrderedDict()
 
 
 class _Rows:

@@ -14,6 +14,9 @@ from pipeline.sources.registry import Format
 
 _TABLES: Final = frozenset({*LINKS, "entity_email_address"})
 
+# What numbers and addresses of anybody stand in.
+_ADDRESSES: Final = frozenset({"email_address", "entity_email_address", "phone_number", "entity_phone_number"})
+
 
 class EspoCrm(ModuleExport):
     """Entities by the names of their attributes, as the interface and exported lists write them, and the database."""
@@ -110,7 +113,14 @@ class EspoCrm(ModuleExport):
         frozenset({"numeric", "deleted"}),
     )
     tables = _TABLES
-    tying = frozenset({*_TABLES, "Contact", "Lead", "Case"})
+    needs: ClassVar = {
+        "Call": frozenset({"call_contact", "call_lead", "Case"}),
+        "Meeting": frozenset({"meeting_contact", "meeting_lead", "Case"}),
+        "Email": frozenset({"email_email_address", "entity_email_address", "Contact", "Lead", "Case"}),
+        "Task": frozenset({"Case"}),
+        "Note": frozenset({"Case"}),
+        **dict.fromkeys(("Contact", "Lead", "Account", "User"), _ADDRESSES),
+    }
     told = staticmethod(told)
 
     def is_local(self, layout: Layout) -> bool:

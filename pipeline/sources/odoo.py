@@ -80,7 +80,11 @@ class Odoo(ModuleExport):
     )
     signs = (frozenset(),)
     tables = frozenset()
-    tying = frozenset({"crm.lead", "res.partner"})
+    needs: ClassVar = {
+        "mail.message": frozenset({"crm.lead", "res.partner"}),
+        "mail.activity": frozenset({"crm.lead"}),
+        "crm.phonecall": frozenset({"crm.lead"}),
+    }
     told = staticmethod(told)
 
     def is_local(self, layout: Layout) -> bool:

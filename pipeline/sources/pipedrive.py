@@ -107,7 +107,7 @@ class Pipedrive(ModuleExport):
     )
     signs = (frozenset(),)
     tables = frozenset()
-    tying = frozenset({"person"})
+    needs: ClassVar = {"mail": frozenset({"person"})}
     told = staticmethod(told)
 
     def columns(self, module: str | None, context: ReadContext | None = None) -> Columns:

@@ -91,7 +91,7 @@ class _Index:
         words = self.words
         for file in self.files:
             with suppress(InvalidRecord, OSError):
-                state = _state(file)
+                state = file_state(file)
                 for name, value in read(file):
                     self._sayers[file] = state
                     words[name] = join(words[name], value) if join is not None and name in words else value
@@ -103,7 +103,7 @@ class _Index:
         """Return whether the folder has the same files, and those that said something are as they were."""
         try:
             return folder_state(folder) == self._folder and all(
-                _state(file) == state for file, state in self._sayers.items()
+                file_state(file) == state for file, state in self._sayers.items()
             )
         except OSError:
             return False
@@ -112,7 +112,8 @@ class _Index:
 _INDEXES: Final[OrderedDict[tuple[Path, Hashable], _Index]] = OrderedDict()
 
 
-def _state(path: Path) -> tuple[int, int]:
+def file_state(path: Path) -> tuple[int, int]:
+    """Return what is different when a file was written: its size, and when it was."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 

@@ -13,6 +13,7 @@ from pipeline.sources.registry import Format
 from pipeline.sources.suitecrm_records import FIELDS, KINDS, LINKS, ties, told
 
 _TABLES: Final = (*LINKS, "emails_beans", "email_addr_bean_rel", "email_addresses", "emails_text")
+_ADDRESSES: Final = frozenset({"email_addr_bean_rel", "email_addresses"})
 _MODULES: Final = marks(
     {
         "calls_contacts": ("call_id contact_id accept_status", "call_id contact_id date_modified"),
@@ -106,7 +107,17 @@ class SuiteCrm(ModuleExport):
         frozenset({"email_id", "from_addr", "deleted"}),
     )
     tables = frozenset(_TABLES)
-    tying = frozenset({*_TABLES, "cases"})
+    needs: ClassVar = {
+        "calls": frozenset({"calls_contacts", "calls_leads", "cases"}),
+        "meetings": frozenset({"meetings_contacts", "meetings_leads", "cases"}),
+        "emails": frozenset({"emails_beans", "emails_text", "cases"}),
+        "tasks": frozenset({"cases"}),
+        "notes": frozenset({"cases"}),
+        "contacts": frozenset({"accounts_contacts", *_ADDRESSES}),
+        "leads": _ADDRESSES,
+        "accounts": _ADDRESSES,
+        "users": _ADDRESSES,
+    }
     told = staticmethod(told)
 
     def is_local(self, layout: Layout) -> bool:

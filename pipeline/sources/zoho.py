@@ -86,7 +86,7 @@ class Zoho(ModuleExport):
         frozenset({"zuid"}),
     )
     tables = frozenset()
-    tying = frozenset({"Contacts", "Leads"})
+    needs: ClassVar = {"Emails": frozenset({"Contacts", "Leads"})}
     told = staticmethod(told)
 
     def is_local(self, layout: Layout) -> bool:
