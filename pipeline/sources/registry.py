@@ -71,6 +71,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.meta",
     "pipeline.sources.zendesk",
     "pipeline.sources.freshdesk",
+    "pipeline.sources.freshdesk_export",
     "pipeline.sources.canonical",
     "pipeline.sources.directory",
 )
