@@ -9,6 +9,7 @@ gives to be remembered, stand in it.
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -38,6 +39,8 @@ class Beside:
         self._db.execute("CREATE TABLE tie (record TEXT, object TEXT, other TEXT)")
         self._db.execute("CREATE TABLE note (record TEXT, text TEXT)")
         self._is_sorted = False
+        # One that is kept for several files has no end but that nobody holds it any more.
+        weakref.finalize(self, self._db.close)
 
     def __enter__(self) -> Beside:
         return self
@@ -45,10 +48,6 @@ class Beside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give up what is remembered; nothing can be asked any more."""
         self._db.close()
 
     def tie(self, ties: Iterable[Tie]) -> None:

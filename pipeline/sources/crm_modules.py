@@ -6,7 +6,6 @@ rows by the same names.
 
 from __future__ import annotations
 
-import weakref
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +22,8 @@ from pipeline.sources.registry import ReadContext
 from pipeline.sources.side_tables import file_state, folder_state
 from pipeline.sources.translation import Fields
 
-# Pages of calls and of contacts may take turns; more kinds of them do not.
-_MOST_KEPT: Final = 4
+MOST_KEPT: Final = 4
+"""Indexes of what lies beside files that are kept: pages of calls, of contacts and of emails may take turns."""
 
 OTHER: Final = "other"
 """A module that says nothing of interactions."""
@@ -119,7 +118,7 @@ class ModuleExport(CrmExport):
         if kept is None or not kept.is_fresh(path.parent):
             kept = _Looked(path, self, needed, context)
         _LOOKED[key] = kept
-        while len(_LOOKED) > _MOST_KEPT:
+        while len(_LOOKED) > MOST_KEPT:
             _LOOKED.popitem(last=False)
         return kept
 
@@ -147,7 +146,6 @@ class _Looked:
         self._files: dict[Path, tuple[int, int]] = {}
         self.warnings: list[str] = []
         self.beside = Beside()
-        weakref.finalize(self.beside, self.beside.close)
         for sibling, layout, other in told_beside(path, context, system.lists, system.tell):
             if other.name in needed:
                 columns = system.columns(other.name)

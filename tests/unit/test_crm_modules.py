@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pipeline.sources import crm_modules
 from pipeline.sources.beside import MOST_TIES, Beside
 from pipeline.sources.crm_columns import Columns, squeezed
+from pipeline.sources.crm_modules import MOST_KEPT
 from pipeline.sources.espocrm import SOURCE
 from tests.crm_files import document, read
 from tests.parsing import rows
@@ -48,6 +50,22 @@ def test_what_lies_beside_the_pages_of_an_export_is_read_once(tmp_path: Path, mo
 
     assert found == [[["c1"]]] * 5
     assert len(made) == 1
+
+
+def test_an_index_that_nobody_holds_is_closed(tmp_path: Path) -> None:
+    found = []
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        page(folder, "contacts.json", CONTACT)
+        path = page(folder, "mail.json", {**MAIL, "from": CONTACT["emailAddress"]})
+        found.append(contacts_of(path))
+        gc.collect()
+
+    alive = [each for each in gc.get_objects() if isinstance(each, Beside)]
+
+    assert found == [[["c1"]]] * 20
+    assert len(alive) <= MOST_KEPT
 
 
 def test_what_changed_beside_a_file_is_read_again(tmp_path: Path) -> None:
