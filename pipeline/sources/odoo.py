@@ -9,7 +9,7 @@ from pipeline.sources.beside import Tie
 from pipeline.sources.crm_columns import marks
 from pipeline.sources.crm_exports import Layout
 from pipeline.sources.crm_modules import ModuleExport
-from pipeline.sources.odoo_records import FIELDS, OTHERS, PREFIXES, ties, told
+from pipeline.sources.odoo_records import FIELDS, MODELS, OTHERS, TYPES, ties, told
 from pipeline.sources.registry import Format
 
 
@@ -21,15 +21,15 @@ class Odoo(ModuleExport):
     description = (
         "Partners, leads, messages, planned activities, phone calls and users: answers of read and search_read as "
         "JSON, exports of lists as CSV with the names of fields, and tables of the database as CSV. The model is told "
-        "by its fields. Ids have their model in front, as in partner:7 and user:2. Options: object, siblings. Mapping: "
-        "field = column; call_id = the field into which a telephone system writes its own id of a call. Times are "
-        "UTC; those of an exported list are in the zone of the user who made it."
+        "by its fields. Ids have their model in front, as in res.partner,7; users have their number alone. Options: "
+        "object, siblings. Mapping: field = column; call_id = the field into which a telephone system writes its own "
+        "id of a call. Times are UTC; those of an exported list are in the zone of the user who made it."
     )
     carries = frozenset({"contact", "account", "crm_user", "activity", "feed_progress"})
     formats = (
         Format(
             "answers of read and search_read, JSON",
-            "res.partner, crm.lead, mail.message, mail.activity, crm.phonecall, res.users",
+            "res.partner, crm.lead, mail.message, mail.activity, crm.phonecall, res.users, mail.activity.type",
             "bodies, subjects, durations, calendar events, all other models",
             "documentation",
             "the definitions of its models in its public source, and crm_phonecall of its community",
@@ -52,16 +52,18 @@ class Odoo(ModuleExport):
     lies = (
         "A planned activity is a plan, whatever its type: it counts as a task. Once it is done it is deleted, and a "
         "message tells of it: that one is the call or the meeting.",
-        "Types of activities are told by their English names; one of another name counts as an activity of no kind.",
+        "Types of activities are told by their categories when mail.activity.type lies beside the messages, else by "
+        "their English names; one of another name counts as an activity of no kind.",
         "A comment goes to all followers by mail unless it is a note: it counts as an email at its own time, though "
         "nobody may follow.",
         "Messages of the type email_outgoing are mailings, and notifications tell of changes: they are passed over.",
-        "Colleagues are partners too: a message that names nobody else is tied to them.",
-        "The user who fetches the mail has written every incoming message: such a message has no owner.",
+        "Colleagues are partners too: they are told by res.users beside, and taken for customers without it.",
+        "Whoever fetches the mail has written every incoming message, and a server may have written others: a message "
+        "is its author's when res.users lies beside it, and an incoming one else nobody's.",
         "date of a phone call is what somebody planned: it counts as logged when it was created, or closed as held.",
     )
     lists = ("result", "records")
-    objects = tuple(PREFIXES)
+    objects = MODELS
     unreadable: ClassVar = {"res.partner": "contact", "crm.lead": "contact", "res.users": "user"}
     ticket = ""
     holds = "a model of Odoo"
@@ -74,14 +76,16 @@ class Odoo(ModuleExport):
             "mail.activity": ("activity_type_id res_id", "date_deadline res_model"),
             "crm.phonecall": ("partner_phone state", "partner_mobile state", "opportunity_id date duration"),
             "crm.lead": ("email_from stage_id", "email_from expected_revenue", "contact_name partner_name"),
+            TYPES: ("category delay_unit",),
             "res.users": ("login partner_id", "login share"),
             "res.partner": ("is_company", "commercial_partner_id"),
         }
     )
     signs = (frozenset(),)
-    tables = frozenset()
+    tables = frozenset({TYPES})
     needs: ClassVar = {
-        "mail.message": frozenset({"crm.lead", "res.partner"}),
+        "res.partner": frozenset({"res.users"}),
+        "mail.message": frozenset({"crm.lead", "res.partner", "res.users", TYPES}),
         "mail.activity": frozenset({"crm.lead"}),
         "crm.phonecall": frozenset({"crm.lead"}),
     }

@@ -1,7 +1,8 @@
 """Rows of Odoo, told in the fields of canonical records; they may come of its interface, of exports or of a database.
 
-Numbers of records are unique in a model alone, so ids have their model in front, as in partner:7. Source: the
-definitions of its models, and of crm_phonecall of its community.
+Numbers of records are unique in a model alone, so ids have their model in front as Odoo names references, as in
+res.partner,7; users have their number alone. Source: the definitions of its models, and of crm_phonecall of its
+community.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Tie, on_customers
-from pipeline.sources.crm_activities import contacts_by_address, keys_of, time_logged
+from pipeline.sources.crm_activities import address_ties, contacts_by_address, keys_of, time_logged
 from pipeline.sources.crm_modules import Tied
 from pipeline.sources.crm_values import Clock, addresses_in, flag_of, text_of, texts_of
 from pipeline.sources.translation import Fields
@@ -23,7 +24,7 @@ FIELDS: Final = (
     "res_model", "res_id", "message_type", "subtype_id", "is_internal", "mail_activity_type_id", "author_id",
     "email_from", "partner_ids", "message_id", "date", "activity_type_id", "date_deadline", "state", "direction",
     "date_closed", "duration", "partner_id", "partner_phone", "partner_mobile", "opportunity_id", "call_id", "stage_id",
-    "expected_revenue", "contact_name", "partner_name", "login", "share",
+    "expected_revenue", "contact_name", "partner_name", "login", "share", "category", "delay_unit",
 )  # fmt: skip
 """The fields that are read, and those that a mapping may name; call_id has none until a mapping gives it one."""
 
@@ -35,19 +36,17 @@ REFERENCES: Final = (
 
 OTHERS: Final = {name: (f"{name}/id",) for name in REFERENCES}
 
-PREFIXES: Final = {
-    "res.partner": "partner", "crm.lead": "lead", "res.users": "user", "mail.message": "message",
-    "mail.activity": "activity", "crm.phonecall": "call",
-}  # fmt: skip
-"""Models, and what stands before their ids."""
+MODELS: Final = ("res.partner", "crm.lead", "res.users", "mail.message", "mail.activity", "crm.phonecall")
+TYPES: Final = "mail.activity.type"
+"""The model of types of activities: it says what they are in whatever language they are named."""
 
 _CUSTOMERS: Final = ("res.partner", "crm.lead")
 _CHANNELS: Final = frozenset({"mail.channel", "discuss.channel"})
 _KINDS: Final = {"email": "email", "comment": "email", "sms": "sms", "whatsapp_message": "chat", "snailmail": "other"}
-# The names of the activity types that Odoo comes with, as far as they are talk; to-do, upload and the like are tasks.
+# Categories of types of activities, and the names of those that Odoo comes with.
 _TYPES: Final = {
-    "call": "call", "phonecall": "call", "phone call": "call", "email": "email", "meeting": "meeting", "to-do": "task",
-    "to do": "task", "todo": "task",
+    "phonecall": "call", "call": "call", "meeting": "meeting", "email": "email", "to-do": "task", "to do": "task",
+    "default": "task", "upload_file": "task", "upload document": "task",
 }  # fmt: skip
 _STATES: Final = {"held": "done", "done": "done", "cancel": "cancel", "cancelled": "cancel", "canceled": "cancel"}
 _DIRECTIONS: Final = {"in": "inbound", "out": "outbound", "inbound": "inbound", "outbound": "outbound"}
@@ -68,15 +67,16 @@ def told(module: str, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Seque
         raise InvalidRecord(f"id: missing; every {module} has one. An export of fields with lists has rows without")
     # The interface and exports write false where a field is empty, and for no.
     row = {name: value for name, value in row.items() if name == "active" or text_of(value).casefold() != "false"}
-    record_id = f"{PREFIXES[module]}:{number}"
+    record_id = f"{module},{number}"
     version = {"updated_at": clock.changed(row, "write_date", "create_date", "date"), "deleted": False}
     if module == "res.partner":
-        return _partner(record_id, row, version)
+        # Whoever works with Odoo is a partner too.
+        return () if tied(record_id, "user") else _partner(record_id, row, version)
     if module == "crm.lead":
         return [_lead(record_id, row, version)]
     if module == "res.users":
         written = text_of(row.get("email")) or text_of(row.get("login"))
-        return [{"kind": "user", "user_id": record_id, "email": written[:1_000] if "@" in written else None}]
+        return [{"kind": "user", "user_id": number, "email": written[:1_000] if "@" in written else None}]
     activity: Fields = {"kind": "activity", "activity_id": record_id, **_people(row), **version}
     if module == "mail.activity":
         # What is done is posted as a message, and the plan is deleted, or archived: an earlier export's is taken back.
@@ -88,13 +88,18 @@ def told(module: str, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Seque
 
 
 def ties(module: str, row: Mapping[str, Any]) -> Iterator[Tie]:
-    """Yield what a row ties: a lead to the partner that it is of, addresses to partners."""
-    number = reference(row.get("id"))
-    if module == "crm.lead" and number and (partner := reference(row.get("partner_id"))):
-        yield f"lead:{number}", "contact", f"partner:{partner}"
-    elif module == "res.partner" and number:
-        for address in addresses_in(row.get("email")):
-            yield f"mail {address}", "contact", f"partner:{number}"
+    """Yield what a row ties: leads, users and addresses to partners, types of activities to what they are."""
+    number, partner = reference(row.get("id")), reference(row.get("partner_id"))
+    if number is None:
+        return
+    if module == "crm.lead" and partner:
+        yield f"crm.lead,{number}", "contact", f"res.partner,{partner}"
+    elif module == "res.users" and partner and not flag_of(row.get("share")):
+        yield f"res.partner,{partner}", "user", number
+    elif module == "res.partner":
+        yield from address_ties(f"res.partner,{number}", addresses_in(row.get("email")))
+    elif module == TYPES:
+        yield f"{TYPES},{number}", "category", text_of(row.get("category")) or text_of(row.get("name"))
 
 
 def reference(value: object) -> str | None:
@@ -126,7 +131,7 @@ def _partner(record_id: str, row: Mapping[str, Any], version: Fields) -> Sequenc
         account["segment"] = segment[:1_000] or None
         return [account, {"kind": "contact", "contact_id": record_id, "account_id": record_id, **version}]
     owners = (reference(row.get(name)) for name in ("commercial_partner_id", "parent_id"))
-    owner = next((f"partner:{other}" for other in owners if other and f"partner:{other}" != record_id), None)
+    owner = next((f"res.partner,{other}" for other in owners if other and f"res.partner,{other}" != record_id), None)
     return [{"kind": "contact", "contact_id": record_id, "account_id": owner, **party}]
 
 
@@ -134,7 +139,7 @@ def _lead(record_id: str, row: Mapping[str, Any], version: Fields) -> Fields:
     """Return a lead; the numbers of one that is of a partner are the partner's."""
     partner = reference(row.get("partner_id"))
     if partner:
-        return {"kind": "contact", "contact_id": record_id, "account_id": f"partner:{partner}", **version}
+        return {"kind": "contact", "contact_id": record_id, "account_id": f"res.partner,{partner}", **version}
     party = {"phones": _phones(row), "emails": addresses_in(row.get("email_from"))}
     return {"kind": "contact", "contact_id": record_id, **party, **version}
 
@@ -151,7 +156,7 @@ def _call(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied) ->
     if state == "cancel":
         return [{**call, "deleted": True}]
     partner, lead = reference(row.get("partner_id")), reference(row.get("opportunity_id"))
-    contacts = [f"partner:{partner}"] if partner else _of_lead(lead, tied) if lead else []
+    contacts = [f"res.partner,{partner}"] if partner else _of_lead(lead, tied) if lead else []
     return on_customers(call, contacts, ())
 
 
@@ -160,8 +165,7 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
     written, model = text_of(row.get("message_type")), text_of(row.get("model"))
     done = row.get("mail_activity_type_id")
     if done is not None:
-        name = text_of(done[1] if isinstance(done, list) and len(done) > 1 else done).casefold()
-        kind: str | None = _TYPES.get(name, "other")
+        kind: str | None = _type(done, tied)
     else:
         kind = _KINDS.get(written) if model not in _CHANNELS else None
     if kind is None:
@@ -175,8 +179,9 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
         partners = row.get("partner_ids")
         others = partners if isinstance(partners, list) else [partners]
         authors = [row.get("author_id")] if written == "email" else []
-        contacts = [f"partner:{number}" for other in (*others, *authors) if (number := reference(other))]
+        contacts = [f"res.partner,{number}" for other in (*others, *authors) if (number := reference(other))]
         contacts = contacts or contacts_by_address(parties, tied)
+    contacts = [contact for contact in contacts if not tied(contact, "user")]
     message = {
         **activity,
         "activity_kind": kind,
@@ -184,9 +189,20 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
         "keys": keys_of(None, row.get("message_id") if is_mail else None, parties),
         "direction": "inbound" if is_mail and written == "email" else None,
     }
-    if message["direction"] == "inbound":
-        message["owner_id"] = None  # whoever fetches the mail has written the record
+    author = reference(row.get("author_id"))
+    users = tied(f"res.partner,{author}", "user")
+    if users or message["direction"] == "inbound":
+        # Whoever fetches the mail has written the record, and a server may write what somebody said.
+        message["owner_id"] = users[0] if users else None
     return on_customers(message, contacts, ())
+
+
+def _type(value: object, tied: Tied) -> str:
+    """Return what an activity of a type was: by the type's category, or else by the name that it has in English."""
+    number = reference(value)
+    told = tied(f"{TYPES},{number}", "category") if number else ()
+    name = value[1] if isinstance(value, list) and len(value) > 1 else value
+    return _TYPES.get(text_of(told[0] if told else name).casefold(), "other")
 
 
 def _is_note(row: Mapping[str, Any]) -> bool:
@@ -201,17 +217,17 @@ def _on_record(row: Mapping[str, Any], tied: Tied) -> list[str]:
     number = reference(row.get("res_id"))
     if number is None or model not in _CUSTOMERS:
         return []
-    return _of_lead(number, tied) if model == "crm.lead" else [f"partner:{number}"]
+    return _of_lead(number, tied) if model == "crm.lead" else [f"res.partner,{number}"]
 
 
 def _of_lead(number: str, tied: Tied) -> list[str]:
-    return list(tied(f"lead:{number}", "contact")) or [f"lead:{number}"]
+    return list(tied(f"crm.lead,{number}", "contact")) or [f"crm.lead,{number}"]
 
 
 def _people(row: Mapping[str, Any]) -> Fields:
     creator = reference(row.get("create_uid"))
     owner = reference(row.get("user_id")) or creator
-    return {"owner_id": f"user:{owner}" if owner else None, "creator_id": f"user:{creator}" if creator else None}
+    return {"owner_id": owner, "creator_id": creator}
 
 
 def _phones(row: Mapping[str, Any]) -> list[str]:

@@ -78,10 +78,10 @@ def test_phone_calls_are_logged_when_created_or_closed_as_held(tmp_path: Path) -
     times = {row["activity_id"]: (row["logged_from"], row["deleted"]) for row in rows(found, "activity")}
 
     assert times == {
-        "call:21": (datetime(2024, 3, 4, 11, 12, 30), False),
-        "call:22": (datetime(2024, 3, 5, 12, 20), False),
-        "call:23": (datetime(2024, 3, 5, 7, 5), False),
-        "call:24": (datetime(2024, 3, 6, 7, 5), True),
+        "crm.phonecall,21": (datetime(2024, 3, 4, 11, 12, 30), False),
+        "crm.phonecall,22": (datetime(2024, 3, 5, 12, 20), False),
+        "crm.phonecall,23": (datetime(2024, 3, 5, 7, 5), False),
+        "crm.phonecall,24": (datetime(2024, 3, 6, 7, 5), True),
     }
     assert "1 of its records were deleted, canceled, not sent or reached nobody" in warnings(found)[-1]
 
@@ -92,8 +92,8 @@ def test_a_company_is_found_as_a_contact_and_as_an_account(tmp_path: Path) -> No
     (account,) = rows(found, "account")
     contacts = {row["contact_id"]: row["account_id"] for row in rows(found, "contact")}
 
-    assert (account["account_id"], account["segment"]) == ("partner:7", "Forestry")
-    assert contacts == {"partner:7": "partner:7", "partner:8": "partner:7", "partner:9": None}
+    assert (account["account_id"], account["segment"]) == ("res.partner,7", "Forestry")
+    assert contacts == {"res.partner,7": "res.partner,7", "res.partner,8": "res.partner,7", "res.partner,9": None}
 
 
 def test_what_is_logged_on_a_lead_belongs_to_its_partner_when_it_has_one(tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_what_is_logged_on_a_lead_belongs_to_its_partner_when_it_has_one(tmp_pat
 
     found = read(SOURCE, [paths["mail_message.json"], paths["crm_phonecall.json"]])
 
-    assert activity(found, activity_id="message:103")["contact_ids"] == ["partner:8"]
-    assert activity(found, activity_id="call:22")["contact_ids"] == ["lead:4"]
+    assert activity(found, activity_id="mail.message,103")["contact_ids"] == ["res.partner,8"]
+    assert activity(found, activity_id="crm.phonecall,22")["contact_ids"] == ["crm.lead,4"]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_a_mail_on_another_record_belongs_to_those_that_it_names(tmp_path: Path)
     sent = message(tmp_path, model="sale.order", res_id=5, partner_ids=[9])
     came = message(tmp_path, model="sale.order", res_id=5, message_type="email", author_id=[8, "Maija"])
 
-    assert (sent["contact_ids"], sent["owner_id"]) == (["partner:9"], "user:2")
-    assert (came["contact_ids"], came["owner_id"]) == (["partner:8"], None)
+    assert (sent["contact_ids"], sent["owner_id"]) == (["res.partner,9"], "2")
+    assert (came["contact_ids"], came["owner_id"]) == (["res.partner,8"], None)
 
 
 def test_a_mail_of_an_unknown_author_is_found_by_its_address_in_the_partners(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_mail_of_an_unknown_author_is_found_by_its_address_in_the_partners(tmp
 
     found = message(tmp_path, model="sale.order", message_type="email", author_id=False, email_from=f"M <{MAIJA}>")
 
-    assert found["contact_ids"] == ["partner:8"]
+    assert found["contact_ids"] == ["res.partner,8"]
 
 
 def test_a_planned_activity_is_a_task_and_is_taken_back_when_it_was_done(tmp_path: Path) -> None:
@@ -165,22 +165,49 @@ def test_a_planned_activity_is_a_task_and_is_taken_back_when_it_was_done(tmp_pat
     assert [(row["kind"], row["deleted"]) for row in found] == [("task", False), ("task", True)]
 
 
+def test_a_type_of_activity_is_told_by_its_category_in_any_language(tmp_path: Path) -> None:
+    kinds = [
+        {"id": 2, "name": "Soitto", "category": "phonecall", "delay_unit": "days"},
+        {"id": 4, "name": "Tehtävä", "category": "default", "delay_unit": "days"},
+    ]
+    records(tmp_path, *kinds, name="types.json")
+
+    call, task = (
+        message(tmp_path, message_type="notification", mail_activity_type_id=[number, name])["kind"]
+        for number, name in ((2, "Soitto"), (4, "Tehtävä"))
+    )
+
+    assert (call, task) == ("call", "task")
+
+
+def test_colleagues_are_no_customers_and_own_what_they_wrote(tmp_path: Path) -> None:
+    user = {"id": 2, "login": MATTI, "partner_id": [3, "Matti"], "share": False}
+    partner = {"id": 3, "is_company": False, "email": MATTI, "write_date": "2024-01-01 08:00:00"}
+    records(tmp_path, user, name="res_users.json")
+
+    found = message(tmp_path, model="sale.order", partner_ids=[3, 9], create_uid=[1, "OdooBot"])
+    partners = rows(read(SOURCE, [records(tmp_path, partner, name="res_partner.json")]), "contact")
+
+    assert (found["contact_ids"], found["owner_id"], found["creator_id"]) == (["res.partner,9"], "2", "1")
+    assert partners == []
+
+
 def test_an_exported_list_is_in_the_zone_of_its_user_and_a_table_of_the_database_in_utc(tmp_path: Path) -> None:
     paths = corpus("odoo", tmp_path)
 
     exported = activity(read(SOURCE, [paths["crm.phonecall.csv"]]))
     stored = activity(read(SOURCE, [paths["crm_phonecall_table.csv"]]))
 
-    assert (exported["activity_id"], exported["logged_from"]) == ("call:31", datetime(2024, 3, 4, 13, 12))
-    assert (stored["activity_id"], stored["logged_from"]) == ("call:32", datetime(2024, 3, 4, 14, 13))
-    assert exported["contact_ids"] == stored["contact_ids"] == ["partner:8"]
+    assert (exported["activity_id"], exported["logged_from"]) == ("crm.phonecall,31", datetime(2024, 3, 4, 13, 12))
+    assert (stored["activity_id"], stored["logged_from"]) == ("crm.phonecall,32", datetime(2024, 3, 4, 14, 13))
+    assert exported["contact_ids"] == stored["contact_ids"] == ["res.partner,8"]
 
 
 def test_names_of_records_are_no_ids_and_external_ids_of_others_are(tmp_path: Path) -> None:
     first = {"id": "base.main_partner", "is_company": "False", "parent_id": "Acme", "phone": "'+358401234567"}
     (found,) = rows(read(SOURCE, [table(tmp_path, "res.partner.csv", first)]), "contact")
 
-    assert (found["contact_id"], found["account_id"]) == ("partner:base.main_partner", None)
+    assert (found["contact_id"], found["account_id"]) == ("res.partner,base.main_partner", None)
     assert found["tokens"] == [phone(NUMBER)]
 
 
