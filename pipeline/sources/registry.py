@@ -46,6 +46,7 @@ _BUILT_IN: Final = (
     "pipeline.sources.fusionpbx",
     "pipeline.sources.cisco_cucm",
     "pipeline.sources.threecx",
+    "pipeline.sources.threecx_legs",
     "pipeline.sources.yeastar",
     "pipeline.sources.avaya_ip_office",
     "pipeline.sources.operator_itemisation",

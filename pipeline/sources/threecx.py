@@ -20,6 +20,7 @@ from pipeline.sources.call_times import stamp
 from pipeline.sources.layout_records import layout_records
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
+from pipeline.sources.threecx_types import EXTENSION, KNOWN, MACHINES, VOICEMAILS, type_of
 from pipeline.sources.translation import Fields, translated
 from pipeline.sources.written_values import InstantReader
 
@@ -53,20 +54,6 @@ _BEGINNINGS: Final = (datetime(1601, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzi
 _QUARTER: Final = timedelta(minutes=15)
 _FARTHEST_ZONE: Final = timedelta(hours=14)
 
-# Types of what took part, without their case and underscores.
-_VOICEMAILS: Final = frozenset({"voicemail", "vmail", "vmailconsole", "specialmenu"})
-_MACHINES: Final = frozenset(
-    {
-        "queue", "ivr", "endcall", "script", "fax", "echotest", "callbacktest", "servicecall", "inboundrouting",
-        "conference", "confplace", "parkingorbit", "sharedparking", "routepoint",
-    }
-)  # fmt: skip
-_OTHER_TYPES: Final = frozenset(
-    {
-        "extension", "line", "externalline", "provider", "outboundrule", "ringgroup", "ringgrouphunt",
-        "ringgroupringall", "paginggroup", "bridge", "group", "unknown", "default",
-    }
-)  # fmt: skip
 _BUSY: Final = "busy"
 
 
@@ -179,8 +166,8 @@ def _ending(cells: Sequence[str]) -> Sequence[str]:
     """Return the names of what follows the chain, by where the words for types stand; none when that is unknown."""
     for names in _ENDINGS:
         first = names.index("from-type")
-        types = {_type(cell) for cell in cells[first : first + 3]} - {""}
-        if types and types <= _VOICEMAILS | _MACHINES | _OTHER_TYPES:
+        types = {type_of(cell) for cell in cells[first : first + 3]} - {""}
+        if types and types <= KNOWN:
             return names
     return ()
 
@@ -223,7 +210,7 @@ def _sides(value: Mapping[str, Any]) -> tuple[End, End, str | None]:
         # We called somebody outside; if the call was passed on among us, the last one talked.
         return (final if final.device else caller), dialled, None
     # What was dialled is a queue or a group unless it is somebody's telephone, who passed the call on.
-    is_passed_on = _type(value.get("to-type")) == "extension"
+    is_passed_on = type_of(value.get("to-type")) == EXTENSION
     return caller, final, None if dialled == final or is_passed_on else dialled.device
 
 
@@ -234,16 +221,12 @@ def _end(text: object) -> End:
 def _status(value: Mapping[str, Any], caller: End, called: End, is_answered: bool, machines: Sequence[str]) -> str:
     if not is_answered:
         return "busy" if str(value.get("reason-terminated", "")).casefold().endswith(_BUSY) else "unanswered"
-    reached = _type(value.get("final-type") or value.get("to-type"))
+    reached = type_of(value.get("final-type") or value.get("to-type"))
     if called.device is None:
         return "answered"  # somebody outside
-    if reached in _VOICEMAILS:
+    if reached in VOICEMAILS:
         return "voicemail"
-    return "ivr" if reached in _MACHINES or is_machine((called.device,), machines) else "answered"
-
-
-def _type(text: object) -> str:
-    return str(text or "").strip().casefold().replace("_", "").replace(" ", "")
+    return "ivr" if reached in MACHINES or is_machine((called.device,), machines) else "answered"
 
 
 def _length(text: object) -> float | None:
