@@ -44,7 +44,8 @@ class FakeGraph:
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"SSL_CERT_FILE": str(self.ca), "REQUESTS_CA_BUNDLE": str(self.ca)}
+        trust = {"SSL_CERT_FILE": str(self.ca), "REQUESTS_CA_BUNDLE": str(self.ca)}
+        return {"GRAPH_SECRET": SECRET, "GRAPH_STATE": STATE, **trust}
 
     def answer(self, method: str, path: str, body: bytes, authorization: str) -> tuple[int, dict[str, Any]]:
         address = urllib.parse.urlsplit(path).path
@@ -132,6 +133,15 @@ def session(number: int) -> dict[str, Any]:
         "id": f"s{number}", "caller": telephone, "callee": ours, "startDateTime": f"2024-03-05T09:{number:02}:00Z",
         "endDateTime": f"2024-03-05T09:{number:02}:50Z", "segments": [{"media": ["secret words"]}],
     }  # fmt: skip
+
+
+def receiver(graph: FakeGraph, path: str, source: str, format: str) -> str:
+    """Return the configuration of a receiver that asks this Graph."""
+    return (
+        f'[[receiver]]\nkind = "graph"\nsource = "{source}"\npath = "{path}"\nformat = "{format}"\n'
+        f'tenant = "{TENANT}"\nclient_id = "{CLIENT}"\nsecret_env = "GRAPH_SECRET"\nclient_state_env = "GRAPH_STATE"\n'
+        f'sign_in_url = "{graph.url}"\ngraph_url = "{graph.url}"\npublic_url = "https://hooks.acme.example{path}"\n'
+    )
 
 
 @contextmanager

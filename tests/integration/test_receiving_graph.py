@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.kafka import KafkaSettings
 from tests import fake_graph, webhooks
-from tests.fake_graph import CLIENT, SECRET, STATE, TENANT, FakeGraph, notice
+from tests.fake_graph import SECRET, STATE, FakeGraph, notice
 from tests.integration.live import free_port
 from tests.integration.receiving import receiving, wait_for
 from tests.webhooks import Post
@@ -21,17 +21,10 @@ FIELDS = (
 
 
 def configuration(graph: FakeGraph, port: int) -> str:
-    shared = (
-        f'tenant = "{TENANT}"\nclient_id = "{CLIENT}"\nsecret_env = "GRAPH_SECRET"\nclient_state_env = "GRAPH_STATE"\n'
-        f'sign_in_url = "{graph.url}"\ngraph_url = "{graph.url}"\n'
-    )
+    inbox = "/users/sales@acme.example/mailFolders('inbox')/messages"
     return (
-        f"[receive]\nport = {port}\n"
-        f'[[receiver]]\nkind = "graph"\nsource = "teams"\npath = "/teams"\nformat = "teams"\n'
-        f'public_url = "https://hooks.acme.example/teams"\n{shared}'
-        f'[[receiver]]\nkind = "graph"\nsource = "mail"\npath = "/mail"\nformat = "graph_mail"\n'
-        f'public_url = "https://hooks.acme.example/mail"\n{shared}'
-        "resources = [\"/users/sales@acme.example/mailFolders('inbox')/messages\"]\n"
+        f"[receive]\nport = {port}\n{fake_graph.receiver(graph, '/teams', 'teams', 'teams')}"
+        f'{fake_graph.receiver(graph, "/mail", "mail", "graph_mail")}resources = ["{inbox}"]\n'
     )
 
 
@@ -63,8 +56,7 @@ def test_what_graph_tells_of_is_fetched_and_counts_once_over_failures_and_kills(
     port = free_port()
     with fake_graph.fake_graph(tmp_path / "graph", port) as graph:
         fill(graph)
-        variables = {"GRAPH_SECRET": SECRET, "GRAPH_STATE": STATE, **graph.variables}
-        with receiving(tmp_path, kafka_settings, configuration(graph, port), **variables) as process:
+        with receiving(tmp_path, kafka_settings, configuration(graph, port), **graph.variables) as process:
 
             def status(path: str, *notices: dict[str, Any]) -> int:
                 return webhooks.send(post(path, *notices), port)[0]

@@ -49,8 +49,7 @@ def test_the_examples_of_the_guide_are_taken_in_and_without_their_secrets_refuse
             tmp_path,
             kafka_settings,
             configuration.replace('"graph"', f'"graph"\nsign_in_url = "{graph.url}"\ngraph_url = "{graph.url}"'),
-            **SECRETS,
-            **graph.variables,
+            **{**graph.variables, **SECRETS},
         ) as process,
     ):
         graph.resources["communications/callRecords/call-1?$expand=sessions"] = {
