@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-_LONGEST = ("tests/properties/", "tests/integration/faults/", "tests/integration/test_live_equals_replay.py")
+_LONGEST = (
+    "tests/properties/", "tests/integration/faults/", "tests/integration/test_live_equals_replay.py",
+    "tests/integration/test_crm_database.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

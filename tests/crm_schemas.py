@@ -22,7 +22,7 @@ def _suite(metadata: sa.MetaData, name: str, *columns: sa.Column[Any]) -> sa.Tab
         sa.Column("date_modified", sa.DateTime, index=name in ("calls", "emails")),
         sa.Column("created_by", _ID),
         sa.Column("assigned_user_id", _ID),
-        sa.Column("deleted", sa.Boolean, server_default=sa.text("0")),
+        sa.Column("deleted", sa.Boolean, server_default=sa.false()),
         *columns,
     )
 
@@ -81,7 +81,7 @@ def suitecrm() -> sa.MetaData:
         beans = _words(100, "bean_module") if "bean_id" in (one, other) else []
         sa.Table(
             name, metadata, sa.Column("id", _ID, primary_key=True), *_ids(one, other), *beans,
-            sa.Column("date_modified", sa.DateTime), sa.Column("deleted", sa.Boolean, server_default=sa.text("0")),
+            sa.Column("date_modified", sa.DateTime), sa.Column("deleted", sa.Boolean, server_default=sa.false()),
         )  # fmt: skip
     sa.Table(
         "emails_text", metadata, sa.Column("email_id", _ID, primary_key=True),
@@ -90,7 +90,7 @@ def suitecrm() -> sa.MetaData:
     sa.Table(
         "email_addresses", metadata, sa.Column("id", _ID, primary_key=True),
         *_words(255, "email_address", "email_address_caps"),
-        sa.Column("date_modified", sa.DateTime), sa.Column("deleted", sa.Boolean, server_default=sa.text("0")),
+        sa.Column("date_modified", sa.DateTime), sa.Column("deleted", sa.Boolean, server_default=sa.false()),
     )  # fmt: skip
     return metadata
 

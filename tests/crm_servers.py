@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -176,7 +177,8 @@ def _serving(kind: str, command: Sequence[str], port: int, folder: Path) -> Iter
                 time.sleep(0.2)
         yield server
     finally:
-        process.terminate()
+        # PostgreSQL ends its clients at SIGINT, and waits for them at SIGTERM.
+        process.send_signal(signal.SIGINT if kind == "postgresql" else signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:

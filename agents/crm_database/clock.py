@@ -27,11 +27,12 @@ _NOW: Final = {
     "mssql": "SELECT SYSUTCDATETIME()",
     "oracle": "SELECT SYS_EXTRACT_UTC(SYSTIMESTAMP) FROM DUAL",
 }
+# Numbers are given as transactions begin to write. Whoever asks for one knows that all which are running have lower
+# ones; a snapshot alone does not tell, for it says nothing of the newest of them.
+_NUMBER: Final = "SELECT now(), txid_current()"
+_LOWEST_RUNNING: Final = "SELECT txid_snapshot_xmin(txid_current_snapshot())"
 # A copy that follows another server is only as far as it has followed.
-_POSTGRESQL: Final = """
-    SELECT least(now(), CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() END),
-        txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot())
-"""
+_FOLLOWED: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), now()) END"
 _MAY_SEE_ALL: Final = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 _OLDEST_POSTGRESQL: Final = """
     SELECT min(began) FROM (
@@ -87,35 +88,42 @@ def look(
 
 
 def _look_at_postgresql(database: Database, marks: Marks, patience: timedelta, sleep: Callable[[float], None]) -> Sight:
-    first, running, reached = _numbers(database)
+    followed = _ask(database, _FOLLOWED)[0]
+    if followed is not None:
+        warning = (
+            f"{database.place} is a copy and cannot see open transactions: have an overlap longer than any of them"
+        )
+        return Sight(_utc(followed), _utc(followed), warning=warning)
+    written, number = _ask(database, _NUMBER)
+    now = _utc(written)
     began = time.monotonic()
-    while running < reached and time.monotonic() - began < patience.total_seconds():
+    while (lowest := _ask(database, _LOWEST_RUNNING)[0]) <= number:
+        if time.monotonic() - began >= patience.total_seconds():
+            return _look_past_open_ones(database, [*marks, (now, int(number))], now, int(lowest))
         sleep(_LOOK_SECONDS)
-        _, running, _ = _numbers(database)
-    if running >= reached:
-        return Sight(first, first)
-    ended = [moment for moment, number in marks if number <= running]
-    kept = [(moment, number) for moment, number in marks if number > running]
-    settled = max(ended, default=None)
-    if settled is not None:
-        kept = [(settled, 0), *kept]
+    return Sight(now, now)
+
+
+def _look_past_open_ones(database: Database, marks: Marks, now: datetime, lowest: int) -> Sight:
+    """Return what is known while transactions are open of which the first has the number `lowest`."""
+    settled = max((moment for moment, number in marks if number < lowest), default=None)
     # The first marks are those that will be settled first; between the others there may be gaps.
-    kept = [*kept[: _MOST_MARKS - 1], (first, reached)]
-    with database.reading() as connection:
-        if connection.execute(sa.text(_MAY_SEE_ALL)).scalar_one():
-            oldest = connection.execute(sa.text(_OLDEST_POSTGRESQL)).scalar_one_or_none()
-            oldest = first if oldest is None else min(first, _utc(oldest))
-            settled = oldest if settled is None else max(settled, oldest)
+    waiting = [mark for mark in marks if mark[1] >= lowest]
+    kept = [*waiting[: _MOST_MARKS - 1], *waiting[_MOST_MARKS - 1 :][-1:]]
+    if _ask(database, _MAY_SEE_ALL)[0]:
+        oldest = _ask(database, _OLDEST_POSTGRESQL)[0]
+        reached = now if oldest is None else min(now, _utc(oldest))
+        settled = reached if settled is None else max(settled, reached)
+    elif settled is not None:
+        kept = [(settled, 0), *kept]
     remedy = "" if settled is not None else "; GRANT pg_monitor to the user, and it is known when it began"
-    return Sight(
-        first, settled, kept, f"a transaction on {database.place} is still open, and so progress stays behind{remedy}"
-    )
+    warning = f"a transaction on {database.place} is still open, and so progress stays behind{remedy}"
+    return Sight(now, settled, kept, warning)
 
 
-def _numbers(database: Database) -> tuple[datetime, int, int]:
+def _ask(database: Database, question: str) -> Any:
     with database.reading() as connection:
-        moment, running, reached = connection.execute(sa.text(_POSTGRESQL)).one()
-    return _utc(moment), int(running), int(reached)
+        return connection.execute(sa.text(question)).one()
 
 
 def _look_at_mysql(connection: Connection) -> Sight:

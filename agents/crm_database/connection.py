@@ -192,11 +192,11 @@ def _refuse(error: exc.DBAPIError, place: str) -> NoReturn:
 
 def _code(error: exc.DBAPIError) -> int | str | None:
     """Return a driver's number or SQLSTATE of an error."""
-    state = getattr(error.orig, "sqlstate", None)
-    if state:
-        return str(state)
     arguments = getattr(error.orig, "args", ())
     if arguments and isinstance(arguments[0], int):
         return arguments[0]
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return str(state)
     words = str(arguments[0]) if arguments else ""
     return next((code for pattern, code in _WORDS if pattern.search(words)), None)

@@ -146,11 +146,13 @@ class TableReader:
         for each in self._fitted.related:
             of = each.related.of or self._table.id
             places: dict[Any, list[int]] = {}
+            keys: dict[Any, None] = {}
             for index, row in enumerate(rows):
                 related[index][each.related.name] = []
                 if row[of] is not None:
-                    places.setdefault(row[of], []).append(index)
-            for found in self._related_rows(connection, each, list(places)):
+                    places.setdefault(plain[index][of], []).append(index)
+                    keys[row[of]] = None
+            for found in self._related_rows(connection, each, list(keys)):
                 changed_at = _instant(found.pop(_CHANGED, None))
                 indexes = places.get(found.pop(_TO), ())
                 is_gone = flag(found.pop(_LINK_DELETED, None))
@@ -191,6 +193,8 @@ class TableReader:
         values = {}
         for name in names:
             value = row[name]
+            if isinstance(value, str):
+                value = value.rstrip()  # columns of a fixed length are filled with blanks
             if isinstance(value, datetime):
                 zoned = (changed if name == _CHANGED else name) in place.zoned
                 value = self._aware(value, zoned)
