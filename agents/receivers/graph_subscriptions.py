@@ -61,7 +61,7 @@ class Subscriptions:
         """Keep them for ever."""
         while True:
             try:
-                await self._keep()
+                await self.keep()
                 self._said = ""
                 wait = _BEAT
             except GraphError as error:
@@ -76,7 +76,12 @@ class Subscriptions:
                 pass
             self._looking.clear()
 
-    async def _keep(self) -> None:
+    async def keep(self) -> None:
+        """Make, renew and remove what has to be.
+
+        Raises:
+            GraphError: when Graph does not do it.
+        """
         is_renewing, self._are_renewed = self._are_renewed, False
         try:
             listed = await self._client.listed("subscriptions")

@@ -24,10 +24,10 @@ _CALL: Final = re.compile(rf"/?communications/callRecords/({_ID})", re.IGNORECAS
 _MESSAGE: Final = re.compile(
     rf"/?users/({_ID})/(?:mailFolders(?:/{_ID}|\('{_ID}'\))/)?messages/({_ID})", re.IGNORECASE
 ).fullmatch
-_MESSAGE_FIELDS: Final = (
-    "internetMessageId,subject,from,sender,toRecipients,ccRecipients,bccRecipients,sentDateTime,receivedDateTime,"
-    "isDraft,parentFolderId,internetMessageHeaders"
-)
+_MESSAGE_MEMBERS: Final = (
+    "id", "internetMessageId", "subject", "from", "sender", "toRecipients", "ccRecipients", "bccRecipients",
+    "sentDateTime", "receivedDateTime", "isDraft", "parentFolderId", "internetMessageHeaders",
+)  # fmt: skip
 # What the parsers read, and the rest is left out: it is much, and changes later.
 _CALL_MEMBERS: Final = (
     "id", "type", "modalities", "startDateTime", "endDateTime", "organizer", "organizer_v2", "participants",
@@ -106,7 +106,7 @@ class Graph:
             return Pointer(f"communications/callRecords/{call[1]}?$expand=sessions", call[1])
         if self._format == "graph_mail" and (message := _MESSAGE(resource)):
             user, name = message[1], message[2]
-            return Pointer(f"users/{user}/messages/{name}?$select={_MESSAGE_FIELDS}", user.lower())
+            return Pointer(f"users/{user}/messages/{name}?$select={','.join(_MESSAGE_MEMBERS[1:])}", user.lower())
         what = "call records" if self._format == "teams" else "messages of users"
         raise Refused(400, f"resource: expected {what}; see resources of this receiver")
 
@@ -122,7 +122,7 @@ def content(format: Format, fetched: Sequence[tuple[Pointer, Mapping[str, Any]]]
         else:
             # A message that is moved gets another id; in one mailbox its Message-ID is its own.
             own = value.get("internetMessageId") or value.get("id")
-            identity, told = f"{pointer.identity} {own}", dict(value)
+            identity, told = f"{pointer.identity} {own}", _only(value, _MESSAGE_MEMBERS)
         lines.append(orjson.dumps(told))
         numbers.append(content_number(identity.encode()))
 

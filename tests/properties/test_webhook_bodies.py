@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError
@@ -120,6 +120,7 @@ def test_any_notification_of_graph(body: bytes) -> None:
 
 
 @given(st.lists(st.dictionaries(NAMES, JSON, max_size=5), max_size=3))
+@example([{"value": [{}, {}]}])  # like a page of messages
 def test_anything_that_graph_gives(tmp_path_factory: Any, values: list[dict[str, Any]]) -> None:
     folder = tmp_path_factory.getbasetemp()
     pointers = [graph.Pointer(str(number), f"call-{number}") for number in range(len(values))]

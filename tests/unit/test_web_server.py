@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 import pytest
 
 from agents.receivers import web_server
+from agents.receivers.pacing import Pace
 from agents.receivers.web_server import Endpoint, Read, WebServer
 from pipeline.errors import ConfigurationError
 from pipeline.webhooks.exchange import Answer, Refused, Request
 from schemas.webhooks import WebSettings
 
-QUICK = {"port": 0, "header_timeout": "0.3s", "body_timeout": "0.3s", "largest_body": 2_000}
+QUICK = {"port": 0, "header_timeout": "0.5s", "body_timeout": "0.5s", "largest_body": 2_000}
 PATIENCE = 10.0
 
 
@@ -229,6 +230,13 @@ def test_bodies_of_all_senders_together_have_a_bound_and_make_room_again(monkeyp
     serve(test, body_timeout="1s")
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass for the pace of senders, however slow this machine is."""
+    monkeypatch.setattr(web_server, "Pace", lambda per_second, clock: Pace(per_second, lambda: 0.0))
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_requests_in_a_row_on_one_connection_are_each_answered_and_paced() -> None:
     async def test(site: Site) -> None:
         found = await site.ask(post(b"x", is_last=False) * 50 + post(b"x"))
@@ -276,6 +284,7 @@ def test_one_sender_has_some_connections_and_all_have_no_more_than_there_are() -
     serve(test, connections=3, behind_proxy=True, header_timeout="5s")
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_senders_behind_a_proxy_are_told_apart_by_what_the_proxy_wrote_last() -> None:
     def forwarded(*addresses: str) -> bytes:
         return post(b"x", *(f"X-Forwarded-For: {address}" for address in addresses))
