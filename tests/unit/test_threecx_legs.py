@@ -148,7 +148,7 @@ def test_a_call_that_is_sent_on_to_a_mobile_of_ours_is_its_owners(tmp_path: Path
         ({"cdr_ended_at": ""}, "unanswered"),
     ],
 )
-def test_what_a_machine_answered_is_no_talk(tmp_path: Path, fields: dict[str, str], attempt: str) -> None:
+def test_what_a_machine_answered_is_no_talk(tmp_path: Path, fields: dict[str, Any], attempt: str) -> None:
     assert [fact["attempt"] for fact in facts(tmp_path, leg(**fields), machines=["80*"])] == [attempt]
 
 
@@ -197,7 +197,7 @@ def test_what_is_no_such_table_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_cannot_be_used_is_a_dead_letter_without_its_parties(
-    tmp_path: Path, change: dict[str, str], reason: str
+    tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
     read = batches(table(tmp_path, leg(), leg(**change), outgoing()))
 
