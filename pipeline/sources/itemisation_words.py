@@ -34,7 +34,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "direction": "suunta puhelun_suunta riktning direction",
     "service": "palvelu palvelulaji palvelutyyppi laji tapahtumalaji tapahtumatyyppi tapahtuma puhelulaji "
     "puhelutyyppi liikennelaji yhteyslaji käyttölaji tjänst tjänstetyp samtalstyp typ_av_tjänst service service_type "
-    "type_of_service traffic_type usage_type call_type event_type",
+    "type_of_service traffic_type usage_type",
 }
 # One of these tells an itemisation from any other list of calls.
 _TELLING: Final = frozenset({"representative", "service"})

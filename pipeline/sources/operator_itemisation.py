@@ -29,7 +29,7 @@ from pipeline.sources.reading import HEAD_SIZE, group_records, head, lines, spli
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.source_options import check_options, encoding_option
 from pipeline.sources.translation import Fields, translated
-from pipeline.sources.written_values import word_key
+from pipeline.sources.written_values import is_missed_call, word_key
 
 _FIELDS: Final = (
     "started_at", "talk_seconds", "direction", "service", "representative", "from", "to", "customer", "status", "line",
@@ -184,6 +184,9 @@ class _Rows:
             fields = self._calls.record(cells)
             if service == "voicemail":
                 fields["status"] = "voicemail"
+            elif is_missed_call(text):
+                fields.setdefault("status", "unanswered")
+                fields.setdefault("direction", "inbound")
         direction = fields.get("direction") or direction_of(text) or self._direction(fields)
         fields["direction"] = direction
         self._hide(fields, direction)
@@ -208,6 +211,8 @@ class _Rows:
         if self._service is None:
             return "call"
         service = self._own_services.get(word_key(text)) or service_of(text)
+        if service is None and (direction_of(text) or is_missed_call(text)):
+            return "call"  # some name the direction alone
         if service is None:
             raise InvalidRecord(
                 "service: a name that is not known; say what it is in options.values.service: "

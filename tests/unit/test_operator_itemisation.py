@@ -102,6 +102,30 @@ def test_a_service_that_nobody_knows_is_a_dead_letter_until_somebody_says_what_i
     assert letters(told) == []
 
 
+@pytest.mark.parametrize(
+    ("service", "length", "told"),
+    [
+        ("Saapuva", "0:05:12", ("inbound", "talk")),
+        ("Utgående", "0:05:12", ("outbound", "talk")),
+        ("Vastaamaton", "", ("inbound", "unanswered")),
+    ],
+)
+def test_a_service_may_be_no_more_than_a_direction(
+    tmp_path: Path, service: str, length: str, told: tuple[str, str]
+) -> None:
+    header = ["Muuta" if name == "Suunta" else name for name in HEADER]
+
+    (found,) = rows(batches(written(tmp_path, header, row(Palvelu=service, Kesto=length))))
+
+    assert (found["channel"], found["direction"], found["attempt"]) == ("call", *told)
+
+
+def test_a_list_of_calls_of_a_telephone_is_left_to_other_mappings(tmp_path: Path) -> None:
+    header = b"Date,Time,Call Type,Number,Duration\n5.3.2024,9:15,Incoming,0401234567,60\n"
+
+    assert SOURCE.recognise(Sample(tmp_path, header)) is None
+
+
 def test_a_call_to_the_voicemail_is_no_talk(tmp_path: Path) -> None:
     (found,) = rows(batches(written(tmp_path, HEADER, row(Palvelu="Vastaajan kuuntelu", Numero="777"))))
 
