@@ -105,6 +105,7 @@ class SuiteCrm(ModuleExport):
         frozenset({"date_entered", "date_modified", "assigned_user_id"}),
         frozenset({"date_modified", "deleted"}),
         frozenset({"email_id", "from_addr", "deleted"}),
+        frozenset({"bean_id", "bean_module", "deleted"}),
     )
     tables = frozenset(_TABLES)
     needs: ClassVar = {

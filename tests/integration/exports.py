@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -144,13 +144,13 @@ def make_world(seed: int, days: int = 5, events: int = 120) -> World:
     return world
 
 
-def write_company(world: World, folder: Path, way: str) -> Path:
-    """Write the company as one of `WAYS` tells it, with configuration and directory; return the folder."""
+def write_company(world: World, folder: Path, writers: Iterable[Callable[[World, Path], None]]) -> Path:
+    """Write the company as these tell it, with configuration and directory; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bypassflow.toml").write_text(CONFIGURATION, encoding="utf-8")
     (folder / "directory.csv").write_text(DIRECTORY, encoding="utf-8")
-    for write in WAYS[way]:
-        write(world, folder)
+    for tell in writers:
+        tell(world, folder)
     return folder
 
 
@@ -178,7 +178,7 @@ def asterisk(world: World, folder: Path) -> None:
         ]  # fmt: skip
         quoted = ('"{}"'.format(value.replace('"', '""')) if isinstance(value, str) else value for value in fields)
         lines.append(",".join("" if value is None else str(value) for value in quoted))
-    _write(folder / "pbx" / "Master.csv", "\n".join(lines) + "\n")
+    write(folder / "pbx" / "Master.csv", "\n".join(lines) + "\n")
 
 
 def mbox(world: World, folder: Path) -> None:
@@ -196,26 +196,26 @@ def mbox(world: World, folder: Path) -> None:
             message["Auto-Submitted"] = "auto-replied"
         message.set_content("Hei")
         parts.append(f"From {mail.sender} {mail.at:%a %b %d %H:%M:%S %Y}\n{message.as_string()}\n")
-    _write(folder / "mail" / "archive.mbox", "".join(parts))
+    write(folder / "mail" / "archive.mbox", "".join(parts))
 
 
 def salesforce(world: World, folder: Path) -> None:
     """Write Data Loader exports of contacts, accounts, users, tasks and emails."""
     crm = folder / "crm"
-    _table(crm / "Account.csv", [
+    table(crm / "Account.csv", [
         {"Id": _salesforce_id("001", each.number), "Name": f"Customer {each.number}", "Website": "", "Phone": "",
          "IsDeleted": "false", "LastModifiedDate": "2024-03-01T00:00:00.000+0000"} for each in world.customers
     ])  # fmt: skip
-    _table(crm / "Contact.csv", [
+    table(crm / "Contact.csv", [
         {"Id": _salesforce_id("003", each.number), "AccountId": _salesforce_id("001", each.number), "LastName": "X",
          "Phone": each.phone, "MobilePhone": "", "Email": each.email, "IsDeleted": "false",
          "LastModifiedDate": "2024-03-01T00:00:00.000+0000"} for each in world.customers
     ])  # fmt: skip
-    _table(crm / "User.csv", [
+    table(crm / "User.csv", [
         {"Id": _salesforce_id("005", number), "Username": f"{person}@acme.example", "Email": f"{person}@acme.example",
          "LastName": person, "IsActive": "true", "Alias": person} for number, person in enumerate(PEOPLE)
     ])  # fmt: skip
-    _table(crm / "Task.csv", [
+    table(crm / "Task.csv", [
         {"Id": _salesforce_id("00T", each.number), "WhoId": _salesforce_id("003", each.customer.number), "WhatId": "",
          "AccountId": _salesforce_id("001", each.customer.number), "Subject": "Call",
          "ActivityDate": f"{each.at:%Y-%m-%d}", "Status": "Completed",
@@ -224,7 +224,7 @@ def salesforce(world: World, folder: Path) -> None:
          "CreatedById": _salesforce_id("005", list(PEOPLE).index(each.person)), "CreatedDate": _iso_milli(each.at),
          "LastModifiedDate": _iso_milli(each.at)} for each in world.logged if each.mail is None
     ])  # fmt: skip
-    _table(
+    table(
         crm / "EmailMessage.csv",
         [
             {
@@ -285,7 +285,7 @@ def freeswitch(world: World, folder: Path) -> None:
             "channel_data": {"state": "CS_REPORTING", "direction": "inbound"}, "variables": variables,
             "callflow": [{"dialplan": "XML", "profile_index": "1", "caller_profile": profile, "times": times}],
         }  # fmt: skip
-        _write(folder / "pbx" / f"a_{uuid}.cdr.json", orjson.dumps(document).decode())
+        write(folder / "pbx" / f"a_{uuid}.cdr.json", orjson.dumps(document).decode())
 
 
 def graph(world: World, folder: Path) -> None:
@@ -295,7 +295,7 @@ def graph(world: World, folder: Path) -> None:
         messages = [
             {
                 "id": f"AAMk{mail.number}=", "internetMessageId": mail.message_id, "subject": f"Asia {mail.number}",
-                "sentDateTime": _iso(mail.at), "receivedDateTime": _iso(mail.at + timedelta(seconds=2)),
+                "sentDateTime": iso(mail.at), "receivedDateTime": iso(mail.at + timedelta(seconds=2)),
                 "isDraft": False,
                 "from": _party(mail.sender), "sender": _party(mail.sender),
                 "toRecipients": [_party(each) for each in mail.recipients], "ccRecipients": [], "bccRecipients": [],
@@ -311,7 +311,7 @@ def graph(world: World, folder: Path) -> None:
             "@odata.context": f"https://graph.microsoft.com/v1.0/$metadata#users('{person}')/messages",
             "value": messages,
         }
-        _write(folder / "mail" / f"{box}.json", orjson.dumps(content).decode())
+        write(folder / "mail" / f"{box}.json", orjson.dumps(content).decode())
 
 
 def hubspot(world: World, folder: Path) -> None:
@@ -325,19 +325,19 @@ def hubspot(world: World, folder: Path) -> None:
         owner = str(70 + list(PEOPLE).index(entry.person))
         ties = {"contacts": {"results": [{"id": str(5000 + entry.customer.number), "type": "x_to_contact"}]}}
         if entry.mail is None:
-            said = {"hs_call_status": "COMPLETED", "hs_timestamp": _iso(entry.at), "hubspot_owner_id": owner}
+            said = {"hs_call_status": "COMPLETED", "hs_timestamp": iso(entry.at), "hubspot_owner_id": owner}
             objects["calls"].append(_object(10_000 + entry.number, entry.at, said, ties))
             continue
         said = {
             "hs_email_direction": "EMAIL" if "acme" in entry.mail.sender else "INCOMING_EMAIL",
             "hs_email_status": "SENT",
-            "hs_timestamp": _iso(entry.mail.at), "hubspot_owner_id": owner,
+            "hs_timestamp": iso(entry.mail.at), "hubspot_owner_id": owner,
             "hs_email_message_id": entry.mail.message_id, "hs_email_from_email": entry.mail.sender,
             "hs_email_to_email": ";".join(entry.mail.recipients),
         }  # fmt: skip
         objects["emails"].append(_object(20_000 + entry.number, entry.mail.at, said, ties))
     for name, results in objects.items():
-        _write(folder / "crm" / f"{name}.json", orjson.dumps({"results": results}).decode())
+        write(folder / "crm" / f"{name}.json", orjson.dumps({"results": results}).decode())
     owners = [
         {
             "id": str(70 + number),
@@ -346,13 +346,13 @@ def hubspot(world: World, folder: Path) -> None:
             "firstName": person,
             "lastName": "X",
             "userId": 9000 + number,
-            "createdAt": _iso(FIRST_DAY),
-            "updatedAt": _iso(FIRST_DAY),
+            "createdAt": iso(FIRST_DAY),
+            "updatedAt": iso(FIRST_DAY),
             "archived": False,
         }
         for number, person in enumerate(PEOPLE)
     ]
-    _write(folder / "crm" / "owners.json", orjson.dumps({"results": owners}).decode())
+    write(folder / "crm" / "owners.json", orjson.dumps({"results": owners}).decode())
 
 
 # Cisco's CUCM, Exchange's message tracking, Dynamics 365
@@ -379,7 +379,7 @@ def cucm(world: World, folder: Path) -> None:
             "origCalledPartyRedirectOnBehalfOf": "0", "lastRedirectRedirectOnBehalfOf": "0",
         }  # fmt: skip
         lines.append(",".join(f'"{said.get(name, "")}"' for name in names))
-    _write(folder / "pbx" / "cdr_StandAloneCluster_02_202403040900_1", "\n".join(lines) + "\n")
+    write(folder / "pbx" / "cdr_StandAloneCluster_02_202403040900_1", "\n".join(lines) + "\n")
 
 
 def exchange(world: World, folder: Path) -> None:
@@ -400,7 +400,7 @@ def exchange(world: World, folder: Path) -> None:
                 "message-subject": f"Asia {mail.number}", "sender-address": mail.sender, "return-path": mail.sender,
             }  # fmt: skip
             lines.append(",".join(said.get(name, "") for name in names))
-    _write(folder / "mail" / "MSGTRK.LOG", "\n".join(lines) + "\n")
+    write(folder / "mail" / "MSGTRK.LOG", "\n".join(lines) + "\n")
 
 
 def dynamics(world: World, folder: Path) -> None:
@@ -408,7 +408,7 @@ def dynamics(world: World, folder: Path) -> None:
     sets: dict[str, list[dict[str, Any]]] = {"accounts": [], "contacts": [], "phonecalls": [], "emails": []}
     for each in world.customers:
         account, contact = _guid(9, each.number), _guid(5, each.number)
-        changed = {"createdon": _iso(FIRST_DAY), "modifiedon": _iso(FIRST_DAY)}
+        changed = {"createdon": iso(FIRST_DAY), "modifiedon": iso(FIRST_DAY)}
         sets["accounts"].append({"accountid": account, "name": "X", "statecode": 0, **changed})
         said = {"emailaddress1": each.email, "telephone1": each.phone, "lastname": "X", "merged": False}
         sets["contacts"].append(
@@ -417,7 +417,7 @@ def dynamics(world: World, folder: Path) -> None:
     for entry in world.logged:
         user, contact = _guid(7, list(PEOPLE).index(entry.person)), _guid(5, entry.customer.number)
         people = {**_lookup("ownerid", "systemuser", user), **_lookup("createdby", "systemuser", user)}
-        moment = _iso(entry.at)
+        moment = iso(entry.at)
         if entry.mail is None:
             sets["phonecalls"].append(
                 {"activityid": _guid(1, entry.number), "subject": "x", "directioncode": True, "statecode": 1,
@@ -442,7 +442,7 @@ def dynamics(world: World, folder: Path) -> None:
     ]  # fmt: skip
     for name, records in sets.items():
         context = f"https://acme.crm4.dynamics.com/api/data/v9.2/$metadata#{name}(createdon)"
-        _write(folder / "crm" / f"{name}.json", orjson.dumps({"@odata.context": context, "value": records}).decode())
+        write(folder / "crm" / f"{name}.json", orjson.dumps({"@odata.context": context, "value": records}).decode())
 
 
 WAYS: Final = {
@@ -457,7 +457,7 @@ KNOWS_NO_AUTOMATED_MAIL: Final = frozenset({"CUCM, message tracking, Dynamics"})
 def _object(
     number: int, at: datetime, properties: Mapping[str, Any], associations: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    moment = _iso(at)
+    moment = iso(at)
     said = {"hs_object_id": str(number), "hs_createdate": moment, "hs_lastmodifieddate": moment, **properties}
     found = {"id": str(number), "properties": said, "createdAt": moment, "updatedAt": moment, "archived": False}
     return {**found, "associations": associations} if associations else found
@@ -483,7 +483,8 @@ def _salesforce_id(prefix: str, number: int) -> str:
     return f"{prefix}5g00000{number:05}AAA"
 
 
-def _iso(at: datetime) -> str:
+def iso(at: datetime) -> str:
+    """Return an instant as interfaces write it."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -495,7 +496,8 @@ def _micros(second: float) -> str:
     return str(int(second * 1_000_000))
 
 
-def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+def table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table of rows with the same columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
@@ -503,7 +505,8 @@ def _table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file in a folder that may not be there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 

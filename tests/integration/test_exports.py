@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from cli import app
 from sinks.measures import audit, report
 from sinks.store import Store
+from tests.integration.crm_ways import CRM_WAYS
 from tests.integration.exports import (
     KNOWS_NO_AUTOMATED_MAIL,
     WAYS,
@@ -25,13 +26,14 @@ from tests.integration.exports import (
 
 SEEDS = (1, 2)
 KEY = "0123456789abcdef" * 4
-FIRST, *OTHERS = WAYS
+ALL_WAYS = {**WAYS, **CRM_WAYS}
+FIRST, *OTHERS = ALL_WAYS
 
 
 @cache
 def told(way: str, seed: int) -> tuple[World, list[tuple[Any, ...]], list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what happened, the interactions as a way tells them, the report by channel and team, and the accounts."""
-    folder = write_company(world := make_world(seed), Path(mkdtemp()) / "company", way)
+    folder = write_company(world := make_world(seed), Path(mkdtemp()) / "company", ALL_WAYS[way])
     key = folder / "bypassflow.key"
     key.write_text(KEY)
     key.chmod(0o600)
@@ -48,7 +50,7 @@ def told(way: str, seed: int) -> tuple[World, list[tuple[Any, ...]], list[dict[s
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ALL_WAYS)
 def test_each_way_has_the_interactions_that_there_were(way: str, seed: int) -> None:
     world, rows, _, accounts = told(way, seed)
 
