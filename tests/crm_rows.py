@@ -89,3 +89,44 @@ def fill_suitecrm(engine: sa.Engine) -> None:
     put(engine, "notes", {"id": "note-1", **_times(30), "contact_id": "contact-1"})
     put(engine, "tasks", {"id": "task-1", **_times(31), "parent_type": "Leads", "parent_id": "lead-1"})
     put(engine, "cases", {"id": "case-1", **_times(32), "account_id": "account-1"})
+
+
+def fill_espocrm(engine: sa.Engine) -> None:
+    """Put in one of everything, of EspoCRM."""
+
+    def entity(minutes: float) -> dict[str, Any]:
+        return {"created_at": at(minutes), "modified_at": at(minutes), "deleted": False}
+
+    ours = {"created_by_id": "u1", "assigned_user_id": "u1"}
+    put(engine, "user", {"id": "u1", **entity(0), "user_name": "matti"})
+    put(engine, "account", {"id": "a1", **entity(0), "website": "customer.example", "industry": "Retail"})
+    put(engine, "contact", {"id": "c1", **entity(1), "account_id": "a1"}, {"id": "c2", **entity(1)})
+    put(engine, "lead", {"id": "l1", **entity(1)})
+    for number, (name, kind, owner) in enumerate(
+        (
+            ("maija@customer.example", "Contact", "c1"),
+            ("matti@acme.example", "User", "u1"),
+            ("pekka@customer.example", "Contact", "c2"),
+        ),
+        start=1,
+    ):
+        put(engine, "email_address", {"id": f"e{number}", "name": name, "lower": name, "deleted": False})
+        held = {"entity_id": owner, "email_address_id": f"e{number}", "entity_type": kind}
+        put(engine, "entity_email_address", {"id": number, **held, "deleted": False})
+    put(engine, "phone_number", {"id": "p1", "name": "+358 40 1234567", "numeric": "358401234567", "deleted": False})
+    dialled = {"entity_id": "c1", "phone_number_id": "p1", "entity_type": "Contact"}
+    put(engine, "entity_phone_number", {"id": 1, **dialled, "deleted": False})
+    talk: dict[str, Any] = {"status": "Held", "direction": "Inbound", "date_start": at(5), "date_end": at(12)}
+    put(engine, "call", {"id": "call1", **entity(10), **ours, **talk})
+    put(engine, "call", {"id": "call2", **entity(10), **ours, "status": "Not Held", "direction": "Outbound"})
+    put(engine, "call_contact", {"id": 1, "call_id": "call1", "contact_id": "c1", "deleted": False})
+    put(engine, "call_contact", {"id": 2, "call_id": "call1", "contact_id": "c2", "deleted": True})
+    on_case = {"parent_type": "Case", "parent_id": "k1"}
+    put(engine, "meeting", {"id": "m1", **entity(11), **ours, "status": "Planned", **on_case})
+    mail = {"status": "Archived", "message_id": "<a1@mail.customer.example>", "date_sent": at(15)}
+    put(engine, "email", {"id": "mail1", **entity(20), **mail}, {"id": "mail2", **entity(21), "status": "Draft"})
+    for which in (1, 3):
+        party = {"email_id": "mail1", "email_address_id": f"e{which}", "address_type": "to"}
+        put(engine, "email_email_address", {"id": which, **party, "deleted": False})
+    put(engine, "task", {"id": "t1", **entity(22), **ours, "parent_type": "Lead", "parent_id": "l1"})
+    put(engine, "case", {"id": "k1", **entity(30), **ours, "account_id": "a1"})

@@ -114,24 +114,38 @@ def espocrm() -> sa.MetaData:
         return [*_words(100, "parent_type"), *keys("parent_id")]
 
     entity("account", *_words(255, "website", "industry"))
-    entity("contact", *keys("account_id"))
-    entity("lead", *keys("created_account_id"))
+    entity("contact", *_words(100, "last_name"), *keys("account_id"))
+    entity("lead", *_words(100, "last_name", "source", "status"), *keys("created_account_id"))
     entity("user", *_words(50, "user_name"))
     entity("opportunity", *keys("account_id"))
-    entity("call", *_words(255, "status", "direction"), *keys("account_id"), *parent())
-    entity("meeting", *_words(255, "status"), *keys("account_id"), *parent())
+    times = [sa.Column("date_start", sa.DateTime), sa.Column("date_end", sa.DateTime)]
+    entity("call", *_words(255, "status", "direction"), *keys("account_id"), *times, *parent())
+    times = [sa.Column("date_start", sa.DateTime), sa.Column("date_end", sa.DateTime)]
+    entity("meeting", *_words(255, "status"), *keys("account_id"), *times, *parent())
     entity(
         "email", *_words(255, "status", "message_id"), sa.Column("date_sent", sa.DateTime),
         *keys("from_email_address_id", "account_id"), *parent(),
     )  # fmt: skip
-    entity("task", *_words(255, "status"), *keys("account_id", "contact_id"), *parent())
-    entity("case", *_words(255, "status"), *keys("account_id", "contact_id", "lead_id"))
-    for name in ("email_address", "phone_number"):
+    entity(
+        "task",
+        *_words(255, "status", "priority"),
+        sa.Column("date_end", sa.DateTime),
+        *keys("account_id", "contact_id"),
+        *parent(),
+    )
+    entity("note", *_words(255, "type", "post"), *parent())
+    entity(
+        "case",
+        *_words(255, "status", "priority"),
+        sa.Column("number", sa.Integer),
+        *keys("account_id", "contact_id", "lead_id"),
+    )
+    for name, also in (("email_address", "lower"), ("phone_number", "numeric")):
         sa.Table(
             name,
             metadata,
             sa.Column("id", key, primary_key=True),
-            *_words(255, "name"),
+            *_words(255, "name", also),
             sa.Column("deleted", sa.Boolean),
         )
         sa.Table(
@@ -146,7 +160,7 @@ def espocrm() -> sa.MetaData:
         ("case_contact", "case_id", "contact_id"),
     ):
         sa.Table(
-            name, metadata, sa.Column("id", sa.Integer, primary_key=True), *keys(one, other),
+            name, metadata, sa.Column("id", sa.Integer, primary_key=True), *keys(one, other), *_words(36, "status"),
             sa.Column("deleted", sa.Boolean),
         )  # fmt: skip
     sa.Table(
@@ -177,13 +191,14 @@ def odoo() -> sa.MetaData:
         sa.Column("is_company", sa.Boolean), sa.Column("active", sa.Boolean),
     )  # fmt: skip
     model("res_users", *words("login"), *numbers("partner_id"), sa.Column("share", sa.Boolean))
-    model("res_company", *numbers("partner_id"))
     model("crm_lead", *words("email_from", "phone"), *numbers("partner_id", "user_id"))
     model(
         "mail_message", *words("model", "message_type", "message_id", "email_from"), sa.Column("date", sa.DateTime),
         *numbers("res_id", "author_id", "subtype_id", "mail_activity_type_id"), sa.Column("is_internal", sa.Boolean),
     )  # fmt: skip
-    model("mail_activity_type", *words("category"))
+    model("mail_activity_type", *words("category", "name"))
+    model("mail_activity", *numbers("user_id", "res_id"), *words("res_model"), sa.Column("active", sa.Boolean))
+    sa.Table("mail_message_res_partner_rel", metadata, *numbers("mail_message_id", "res_partner_id"))
     model("mail_message_subtype", sa.Column("internal", sa.Boolean))
     model("calendar_event", *numbers("user_id"))
     model("helpdesk_ticket", *numbers("user_id", "partner_id"), *words("partner_email"))

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pipeline.crm_tables.telling import Told, Version, deletion, version
+from pipeline.crm_tables.telling import REJECTED, Told, Version, deletion, version
 from pipeline.errors import ConfigurationError, TransientError
 
-_FORM: Final = 1
+_FORM: Final = 2
 _MOST_VALUES: Final = 500
 _TABLES: Final = """
     CREATE TABLE state (value TEXT NOT NULL);
@@ -27,10 +27,10 @@ _TABLES: Final = """
         table_name TEXT NOT NULL, record_id TEXT NOT NULL, row_id TEXT NOT NULL, kind TEXT NOT NULL, digest INTEGER,
         changed_at INTEGER, place TEXT NOT NULL, value BLOB, remains BLOB, seen INTEGER NOT NULL,
         waits INTEGER NOT NULL,
-        PRIMARY KEY (table_name, record_id)
+        PRIMARY KEY (table_name, kind, record_id)
     ) WITHOUT ROWID;
     CREATE INDEX record_of_row ON record (table_name, row_id);
-    CREATE INDEX waiting ON record (table_name, record_id) WHERE waits;
+    CREATE INDEX waiting ON record (waits) WHERE waits;
 """
 
 
@@ -149,38 +149,42 @@ class Ledger:
         rows = list({row_id: (row_id, told) for row_id, told in rows}.values())
         known = self._known(table, [row_id for row_id, _ in rows])
         changed: list[tuple[Any, ...]] = []
-        seen: list[tuple[int, str, str]] = []
+        seen: list[tuple[int, str, str, str]] = []
+        usable: list[tuple[str, str, str]] = []  # that were refused before
         for row_id, records in rows:
             before = known.get(row_id, {})
             for told in records:
                 record_id = told.record_id
-                old = before.pop(record_id, None)
+                old = before.pop((told.kind, record_id), None)
                 if old is not None and old[0] == told.digest:
-                    seen.append((state.number, table, record_id))
+                    seen.append((state.number, table, told.kind, record_id))
                     continue
                 made = version(table, told, old[1] if old else None, old is not None, now)
                 changed.append(_row(table, row_id, told.kind, told.digest, made, record_id, told.left, state.number))
-            for record_id, (digest, known_at, left, kind) in before.items():
+            for (kind, record_id), (digest, known_at, left) in before.items():
+                if kind == REJECTED:
+                    usable.append((table, kind, record_id))
                 if left is not None and digest is not None:
                     made = deletion(table, record_id, left, known_at, now)
                     changed.append(_row(table, row_id, kind, None, made, record_id, left, state.number))
         with self._writing():
             self._db.executemany(_UPSERT, changed)
-            self._db.executemany("UPDATE record SET seen = ? WHERE table_name = ? AND record_id = ?", seen)
+            self._db.executemany(_DELETE, usable)
+            self._db.executemany(f"UPDATE record SET seen = ? {_WHICH}", seen)
             if state.current is not None:
                 count = state.current.changed_count + len(changed)
                 state = replace(state, current=replace(state.current, changed_count=count))
             self._keep(state)
         return len(changed)
 
-    def _known(self, table: str, row_ids: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
-        known: dict[str, dict[str, tuple[Any, ...]]] = {}
+    def _known(self, table: str, row_ids: Sequence[str]) -> dict[str, dict[tuple[str, str], tuple[Any, ...]]]:
+        known: dict[str, dict[tuple[str, str], tuple[Any, ...]]] = {}
         for start in range(0, len(row_ids), _MOST_VALUES):
             part = row_ids[start : start + _MOST_VALUES]
             marks = ",".join("?" * len(part))
-            query = "SELECT row_id, record_id, digest, changed_at, remains, kind FROM record WHERE table_name = ?"
-            for row_id, record_id, *rest in self._db.execute(f"{query} AND row_id IN ({marks})", (table, *part)):
-                known.setdefault(row_id, {})[record_id] = tuple(rest)
+            query = "SELECT row_id, kind, record_id, digest, changed_at, remains FROM record WHERE table_name = ?"
+            for row_id, kind, record_id, *rest in self._db.execute(f"{query} AND row_id IN ({marks})", (table, *part)):
+                known.setdefault(row_id, {})[kind, record_id] = tuple(rest)
         return known
 
     # What is gone
@@ -206,7 +210,8 @@ class Ledger:
                 for record_id, row_id, kind, known_at, left in found:
                     if left is None:
                         self._db.execute(
-                            "DELETE FROM record WHERE table_name = ? AND record_id = ?", (table, record_id)
+                            "DELETE FROM record WHERE table_name = ? AND kind = ? AND record_id = ?",
+                            (table, kind, record_id),
                         )
                         continue
                     made = deletion(table, record_id, left, known_at, now)
@@ -225,9 +230,11 @@ class Ledger:
     def given(self, waiting: Sequence[Waiting]) -> None:
         """Remember that versions were given on."""
         keep = "" if self._keeps_values else ", value = NULL"
-        statement = f"UPDATE record SET waits = 0{keep} WHERE table_name = ? AND record_id = ? AND place = ?"
+        statement = (
+            f"UPDATE record SET waits = 0{keep} WHERE table_name = ? AND kind = ? AND record_id = ? AND place = ?"
+        )
         with self._writing():
-            self._db.executemany(statement, [(each.table, each.record_id, each.place) for each in waiting])
+            self._db.executemany(statement, [(each.table, each.kind, each.record_id, each.place) for each in waiting])
 
     def all_given(self) -> None:
         """Remember that everything was given on."""
@@ -238,7 +245,7 @@ class Ledger:
         """Yield the newest version of every record of a table that was kept."""
         query = """
             SELECT table_name, record_id, kind, place, value FROM record
-            WHERE table_name = ? AND value IS NOT NULL ORDER BY record_id
+            WHERE table_name = ? AND value IS NOT NULL ORDER BY kind, record_id
         """
         for row in self._db.execute(query, (table,)):
             yield Waiting(*row)
@@ -283,6 +290,8 @@ class _Writing:
             raise TransientError(f"{self._path} cannot be written ({error}); free the disk") from None
 
 
+_WHICH: Final = "WHERE table_name = ? AND kind = ? AND record_id = ?"
+_DELETE: Final = f"DELETE FROM record {_WHICH}"
 _UPSERT: Final = """
     INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
     ON CONFLICT DO UPDATE SET

@@ -1,206 +1,158 @@
-"""Odoo 14 to 19, with the tables of its CRM, of its help desk and of the community's calls where they are installed.
+"""The tables of Odoo 14 to 19, of its CRM, and of the community's calls and tickets where they are installed.
 
-Ids are counted in each table by itself, so a record is named by its model too, as Odoo names references: res.partner,7.
-Times are UTC. Source: Odoo's models mail.message, mail.activity.type, res.partner, res.users, crm.lead, calendar.event;
-crm.phonecall and helpdesk.ticket of the Odoo Community Association.
+What its interface and its exports say is said by the same rules. Times are UTC. Source: Odoo's models mail.message,
+mail.activity, res.partner, res.users, crm.lead, calendar.event; crm.phonecall and helpdesk.ticket of the Odoo Community
+Association.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from pipeline.crm_tables.tables import Layout, Link, Related, Row, Table, column, flag, own_time, text, texts
-from pipeline.sources.beside import on_customers
+from pipeline.crm_tables.tables import Layout, Link, Related, Row, Table, Tell, by_ties, flag, text, texts, written
+from pipeline.sources.beside import Tie, on_customers
 from pipeline.sources.crm_values import Clock
+from pipeline.sources.odoo_records import ties as ties_of
+from pipeline.sources.odoo_records import told
 from pipeline.sources.translation import Fields
+from schemas.crm_database import CrmKind
 
 _UPDATED: Final = "write_date"
 _CREATED: Final = ("create_date", "create_uid")
-_TIMES: Final = ("create_date",)
-# What people wrote or did, and not what Odoo itself noted.
-_BY_PEOPLE: Final = frozenset({"email", "comment", "email_outgoing", "sms", "whatsapp_message", "snailmail"})
-_KINDS: Final = {"sms": "sms", "whatsapp_message": "chat", "snailmail": "other"}
-_DONE: Final = {"phonecall": "call", "meeting": "meeting"}
+_TIMES: Final = frozenset({"create_date", "date", "date_closed"})
+_CATEGORIES: Final = {"phonecall": "Call", "meeting": "Meeting"}
 
 _Rows = Mapping[str, Sequence[Row]]
-_PARTNER: Final = ("id", "is_company", "commercial_partner_id")
 
 
-def _partner(name: str, of: str) -> Related:
-    return Related(name, "res_partner", "id", _PARTNER, of=of)
+def _lead(of: str) -> Related:
+    return Related("crm_lead", "crm_lead", "id", ("id", "partner_id"), of=of, is_optional=True)
 
 
-def _name(model: str, number: object) -> str:
-    return f"{model},{text(number)}"
+def _ties(related: _Rows) -> Iterator[Tie]:
+    for row in related.get("crm_lead", ()):
+        yield from ties_of("crm.lead", row)
 
 
-def _customers_of(partners: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Return partners as contacts and accounts: an organisation is an account, anybody else a contact."""
-    contacts = [_name("res.partner", partner["id"]) for partner in partners if not flag(partner.get("is_company"))]
-    accounts = [_name("res.partner", partner["id"]) for partner in partners if flag(partner.get("is_company"))]
-    return sorted(set(contacts)), sorted(set(accounts))
+def _teller(model: str) -> Tell:
+    def tell(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
+        return told(model, {**written(row), **_named(row, related)}, clock, by_ties(_ties(related)))
+
+    return tell
 
 
-def _tell_partner(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    # Whoever works with Odoo is a partner too, and so is the company itself.
-    if any(not flag(user.get("share")) for user in related["users"]) or related["companies"]:
-        return ()
-    name, owner = _name("res.partner", row["id"]), text(row.get("commercial_partner_id"))
-    known = {"phones": texts(row, "phone", "mobile"), "emails": texts(row, "email")}
-    if flag(row.get("is_company")):
-        return [{"kind": "account", "account_id": name, **known, "domains": texts(row, "website")}]
-    account = _name("res.partner", owner) if owner and owner != text(row["id"]) else None
-    return [{"kind": "contact", "contact_id": name, "account_id": account, **known}]
+def _named(row: Row, related: _Rows) -> dict[str, Any]:
+    """Return the columns that lead to something by whose name a row is told, with the names, as the interface does."""
+    found: dict[str, Any] = {}
+    for each in related.get("type", ()):
+        name = _CATEGORIES.get(text(each.get("category"))) or _name(each.get("name"))
+        found["mail_activity_type_id"] = [row["mail_activity_type_id"], name]
+    for each in related.get("subtype", ()):
+        found["subtype_id"] = [row["subtype_id"], "Note" if flag(each.get("internal")) else ""]
+    if recipients := related.get("recipients"):
+        found["partner_ids"] = [each["res_partner_id"] for each in recipients]
+    for partner in related.get("partner", ()):
+        found["email"] = partner.get("email")
+    return found
 
 
-def _tell_lead(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    owners = [text(partner.get("commercial_partner_id")) or text(partner["id"]) for partner in related["partner"]]
-    return [
-        {
-            "kind": "contact",
-            "contact_id": _name("crm.lead", row["id"]),
-            "account_id": _name("res.partner", owners[0]) if owners else None,
-            "phones": texts(row, "phone", "mobile"),
-            "emails": texts(row, "email_from"),
-        }
-    ]
+def _name(value: object) -> str:
+    """Return a name; since Odoo 16 it stands there in several languages."""
+    return text(value.get("en_US")) if isinstance(value, Mapping) else text(value)
 
 
-def _tell_user(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    addresses = column(related["partner"], "email") or [login for login in texts(row, "login") if "@" in login]
-    return [{"kind": "user", "user_id": text(row["id"]), "email": addresses[0] if addresses else None}]
-
-
-def _activity(model: str, row: Row, kind: str, at: object, owner: object) -> Fields:
+def _logged(prefix: str, row: Row) -> Fields:
+    owner, creator = text(row.get("user_id")) or text(row.get("create_uid")), text(row.get("create_uid"))
     return {
-        "kind": "activity",
-        "activity_id": _name(model, row["id"]),
-        "activity_kind": kind,
-        "logged_at": at,
-        "owner_id": text(owner) or None,
-        "creator_id": text(row.get("create_uid")) or None,
+        f"{'ticket' if prefix == 'ticket' else 'activity'}_id": f"{prefix}:{text(row['id'])}",
+        "logged_at": row.get("create_date"),
+        "owner_id": f"user:{owner}" if owner else None,
+        "creator_id": f"user:{creator}" if creator else None,
     }
-
-
-def _tell_message(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    """Tell what was logged on a partner or lead: a done activity, an email, another message or a note."""
-    written, created = text(row.get("message_type")), row.get("create_date")
-    category = column(related["type"], "category")
-    if text(row.get("mail_activity_type_id")):
-        kind, at, direction = _DONE.get(category[0] if category else "", "task"), created, None
-    elif written not in _BY_PEOPLE:
-        return ()
-    elif written in _KINDS:
-        kind, at, direction = _KINDS[written], created, None
-    elif written == "comment" and (
-        flag(row.get("is_internal")) or any(flag(each.get("internal")) for each in related["subtype"])
-    ):
-        kind, at, direction = "note", created, None
-    else:
-        kind = "email"
-        at = own_time(row.get("date"), created) if written == "email" else created
-        direction = "inbound" if written == "email" else "outbound" if written == "email_outgoing" else None
-    authors = column(related["author"], "id")
-    activity = {
-        **_activity("mail.message", row, kind, at, authors[0] if authors else None),
-        "keys": texts(row, "message_id") if kind == "email" else [],
-        "direction": direction,
-    }
-    model = text(row.get("model"))
-    contacts, accounts = _customers_of(related["partner"] if model == "res.partner" else ())
-    if model == "crm.lead":
-        contacts = [_name("crm.lead", row["res_id"])]
-    return on_customers(activity, contacts, accounts)
 
 
 def _tell_meeting(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    return on_customers(
-        _activity("calendar.event", row, "meeting", row.get("create_date"), row.get("user_id")),
-        *_customers_of(related["partners"]),
-    )
-
-
-def _tell_call(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    contacts, accounts = _customers_of(related["partner"])
-    if not contacts and not accounts and text(row.get("opportunity_id")):
-        contacts = [_name("crm.lead", row["opportunity_id"])]
-    activity = {
-        **_activity("crm.phonecall", row, "call", row.get("create_date"), row.get("user_id")),
-        "direction": {"in": "inbound", "out": "outbound"}.get(text(row.get("direction"))),
-        "deleted": text(row.get("state")) == "cancel",
-    }
-    return on_customers(activity, contacts, accounts)
+    contacts = [f"partner:{text(each['res_partner_id'])}" for each in related["partners"]]
+    return on_customers({"kind": "activity", "activity_kind": "meeting", **_logged("meeting", row)}, contacts, ())
 
 
 def _tell_ticket(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    contacts, accounts = _customers_of(related["partner"])
+    partner = text(row.get("partner_id"))
+    phones, emails = texts(row, "partner_phone"), texts(row, "partner_email")
     ticket = {
-        "kind": "ticket",
-        "ticket_id": _name("helpdesk.ticket", row["id"]),
-        "logged_at": row.get("create_date"),
-        "owner_id": text(row.get("user_id")) or None,
-        "creator_id": text(row.get("create_uid")) or None,
-        "requester_phones": texts(row, "partner_phone"),
-        "requester_emails": texts(row, "partner_email"),
-    }
-    return on_customers(ticket, contacts, accounts)
+        "kind": "ticket", **_logged("ticket", row), "requester_phones": phones, "requester_emails": emails,
+    }  # fmt: skip
+    return on_customers(ticket, [f"partner:{partner}"] if partner else [], ())
 
 
-_USERS: Final = Related("users", "res_users", "partner_id", ("share",), updated=_UPDATED)
+def _table(
+    model: str,
+    kind: CrmKind,
+    columns: Iterable[str],
+    *related: Related,
+    optional: Sequence[str] = (),
+    must: bool = False,
+    tell: Tell | None = None,
+) -> Table:
+    name = model.replace(".", "_")
+    return Table(
+        name, kind, name, tuple(columns), tell or _teller(model), updated=_UPDATED, optional=tuple(optional),
+        times=tuple(column for column in (*columns, *optional) if column in _TIMES), related=related,
+        is_optional=not must,
+    )  # fmt: skip
+
 
 LAYOUT: Final = Layout(
     "odoo",
     (
-        Table(
-            "res_partner", "contact", "res_partner",
-            ("create_date", "is_company", "commercial_partner_id", "email", "phone", "website"), _tell_partner,
-            updated=_UPDATED, times=_TIMES, optional=("mobile",),  # gone in Odoo 19
-            related=(_USERS, Related("companies", "res_company", "partner_id", ())),
+        _table(
+            "res.partner", "contact",
+            ("create_date", "is_company", "parent_id", "commercial_partner_id", "email", "phone", "website"),
+            optional=("mobile", "phone_sanitized"),  # the first is gone in Odoo 19
+            must=True,
         ),
-        Table(
-            "crm_lead", "contact", "crm_lead", ("create_date", "phone", "email_from", "partner_id"), _tell_lead,
-            updated=_UPDATED, times=_TIMES, optional=("mobile",), related=(_partner("partner", "partner_id"),),
-            is_optional=True,
+        _table(
+            "crm.lead", "contact", ("create_date", "phone", "email_from", "partner_id"),
+            optional=("mobile", "phone_sanitized"),
         ),
-        Table(
-            "res_users", "user", "res_users", ("login", "partner_id"), _tell_user, updated=_UPDATED,
-            related=(Related("partner", "res_partner", "id", ("email",), of="partner_id"),),
+        _table(
+            "res.users", "user", ("login", "partner_id"),
+            Related("partner", "res_partner", "id", ("email",), of="partner_id"), must=True,
         ),
-        Table(
-            "mail_message", "activity", "mail_message",
+        _table(
+            "mail.message", "activity",
             (
-                *_CREATED, "date", "model", "res_id", "author_id", "message_type", "message_id", "subtype_id",
-                "mail_activity_type_id",
+                *_CREATED, "date", "model", "res_id", "author_id", "email_from", "message_type", "message_id",
+                "subtype_id", "mail_activity_type_id",
             ),
-            _tell_message, updated=_UPDATED, times=(*_TIMES, "date"), optional=("is_internal",),
-            where=(("model", ("res.partner", "crm.lead")),),
-            related=(
-                _partner("partner", "res_id"),
-                Related("author", "res_users", "partner_id", ("id",), of="author_id"),
-                Related("type", "mail_activity_type", "id", ("category",), of="mail_activity_type_id"),
-                Related("subtype", "mail_message_subtype", "id", ("internal",), of="subtype_id"),
+            Related("type", "mail_activity_type", "id", ("category", "name"), of="mail_activity_type_id"),
+            Related("subtype", "mail_message_subtype", "id", ("internal",), of="subtype_id"),
+            Related(
+                "recipients", "mail_message_res_partner_rel", "mail_message_id", ("res_partner_id",), is_optional=True
             ),
+            _lead("res_id"), optional=("is_internal",), must=True,
         ),
-        Table(
-            "calendar_event", "activity", "calendar_event", (*_CREATED, "user_id"), _tell_meeting,
-            updated=_UPDATED, times=_TIMES, is_optional=True,
-            related=(
-                Related(
-                    "partners", "calendar_event_res_partner_rel", "calendar_event_id", (),
-                    link=Link("res_partner", "res_partner_id", "id", _PARTNER),
-                ),
+        _table(
+            "mail.activity", "activity", (*_CREATED, "user_id", "res_model", "res_id"), _lead("res_id"),
+            optional=("active",),
+        ),
+        _table(
+            "calendar.event", "activity", (*_CREATED, "user_id"),
+            Related(
+                "partners", "calendar_event_res_partner_rel", "calendar_event_id", ("res_partner_id",),
+                link=Link("res_partner", "res_partner_id", "id", ("is_company",)),
             ),
+            tell=_tell_meeting,
         ),
-        Table(
-            "crm_phonecall", "activity", "crm_phonecall",
-            (*_CREATED, "user_id", "partner_id", "opportunity_id", "direction", "state"), _tell_call,
-            updated=_UPDATED, times=_TIMES, related=(_partner("partner", "partner_id"),), is_optional=True,
+        _table(
+            "crm.phonecall", "activity",
+            (*_CREATED, "date", "user_id", "partner_id", "opportunity_id", "direction", "state"),
+            _lead("opportunity_id"), optional=("date_closed",),
         ),
-        Table(
-            "helpdesk_ticket", "ticket", "helpdesk_ticket", (*_CREATED, "user_id", "partner_id"), _tell_ticket,
-            updated=_UPDATED, times=_TIMES, optional=("partner_email", "partner_phone"), is_optional=True,
-            related=(_partner("partner", "partner_id"),),
+        _table(
+            "helpdesk.ticket", "ticket", (*_CREATED, "user_id", "partner_id"),
+            optional=("partner_email", "partner_phone"), tell=_tell_ticket,
         ),
     ),
     zone="UTC",

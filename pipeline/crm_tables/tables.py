@@ -107,11 +107,6 @@ def flag(value: object) -> bool:
     return text(value).casefold() in ("1", "true", "t", "yes", "y")
 
 
-def column(rows: Sequence[Row], name: str) -> list[str]:
-    """Return what stands in one column of rows, each once, sorted."""
-    return sorted({found for row in rows if (found := text(row.get(name)))})
-
-
 def written(row: Row) -> dict[str, Any]:
     """Return a row as an export would hold it: instants as texts, bits as numbers."""
     return {name: _written(value) for name, value in row.items()}
@@ -131,10 +126,3 @@ def by_ties(ties: Iterable[Tie]) -> Tied:
     for record, what, other in ties:
         found.setdefault((record, what), set()).add(other)
     return lambda record, what: tuple(sorted(found.get((record, what), ())))
-
-
-def own_time(sent: object, created: object) -> object:
-    """Return the time of a synchronised email: its own, unless its sender's clock was ahead of the CRM's."""
-    if not isinstance(sent, datetime):
-        return created
-    return created if isinstance(created, datetime) and sent > created else sent

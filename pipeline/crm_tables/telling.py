@@ -127,11 +127,6 @@ def from_ticks(ticks: int) -> datetime:
     return _EPOCH + ticks * _TICK
 
 
-def record_key(fields: Mapping[str, Any]) -> str:
-    """Return the id of a record by which its versions stay together."""
-    return str(fields[_IDS[fields["kind"]]])
-
-
 def _records(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> list[Told]:
     """Return a record; one that is tied to several accounts alone becomes one for each, as it is in the end.
 
@@ -148,6 +143,10 @@ def _records(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> list[Tol
 def _told(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> Told:
     kind = fields["kind"]
     record = RECORD_MODELS[kind].model_validate(fields)
+    said = getattr(record, "updated_at", None)
+    if said is not None:
+        said_at = to_ticks(said if said.tzinfo is not None else said.replace(tzinfo=zone))
+        changed_at = said_at if changed_at is None else max(changed_at, said_at)
     if isinstance(record, (Activity, Ticket)):
         if record.logged_at is None and record.logged_on is None:
             raise InvalidRecord("logged_at: nothing says when it was logged")
@@ -160,7 +159,7 @@ def _told(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> Told:
     if kind != "user" and not plain.get("deleted"):
         keep = _LEFT | {"account_id"} if kind == "account" else _LEFT
         left = orjson.dumps({name: value for name, value in plain.items() if name in keep})
-    return Told(record_key(plain), plain, _digest(plain, changed_at), changed_at, left)
+    return Told(str(plain[_IDS[kind]]), plain, _digest(plain, changed_at), changed_at, left)
 
 
 def _version(table: str, record_id: str, fields: Mapping[str, Any], changed_at: int | None) -> Version:

@@ -14,8 +14,8 @@ from pipeline.sources.discovery import discover
 from pipeline.sources.feeding import feed
 from schemas.settings import Configuration
 from tests.crm_pulls import Facts, facts_of, gather, settings
-from tests.crm_rows import fill_suitecrm
-from tests.crm_schemas import suitecrm
+from tests.crm_rows import fill_espocrm, fill_suitecrm
+from tests.crm_schemas import espocrm, suitecrm
 
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -66,6 +66,21 @@ def test_a_pull_of_suitecrm_gives_the_facts_of_its_exported_tables(tmp_path: Pat
     pulled = facts_of(settings("sqlite:///crm.sqlite"), tmp_path, names(), READ_AT)
     assert {kind: len(rows) for kind, rows in pulled.items()} == {
         "account": 1, "contact": 3, "crm_user": 1, "activity": 13, "identifier": 8, "feed_progress": 1,
+    }  # fmt: skip
+    assert without_progress(pulled) == without_progress(exported)
+
+
+def test_a_pull_of_espocrm_gives_the_facts_of_its_exported_tables(tmp_path: Path) -> None:
+    engine = crm_at(tmp_path / "crm.sqlite")
+    espocrm().create_all(engine)
+    fill_espocrm(engine)
+    export(engine, tmp_path / "exported")
+    exported = read_export(
+        tmp_path / "exported", Configuration.model_validate({"source": [{"path": ".", "name": "crm"}]})
+    )
+    pulled = facts_of(settings("sqlite:///crm.sqlite", "espocrm"), tmp_path, names(), READ_AT)
+    assert {kind: len(rows) for kind, rows in pulled.items()} == {
+        "account": 1, "contact": 3, "crm_user": 1, "activity": 9, "identifier": 6, "feed_progress": 1,
     }  # fmt: skip
     assert without_progress(pulled) == without_progress(exported)
 
