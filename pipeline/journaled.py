@@ -171,3 +171,14 @@ def _named(header: bytes) -> set[str]:
 def _readable(payload: object) -> str:
     text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
     return text.replace("\r", "")
+
+
+def delivered(header: bytes, mailbox: str | None) -> bytes:
+    """Return the header of a message in somebody's mailbox, with the mailbox as recipient where it names it nowhere.
+
+    Blind copies and members of a list stand nowhere else. Mail that the mailbox sent stays as it is.
+    """
+    header = header.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
+    if mailbox is None or mailbox in _named(header) or mailbox in addresses_of(header_fields(header).get(b"from", b"")):
+        return header
+    return header + b"Delivered-To: " + mailbox.encode("utf-8", "replace") + b"\n"

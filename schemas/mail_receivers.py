@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from schemas.receiver import ReceiverTable
 from schemas.settings_values import VARIABLE_PATTERN, Duration
 
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
 
 def _network(value: str) -> str:
     try:
@@ -106,10 +108,101 @@ class SmtpReceiver(ReceiverTable):
             problem = "who signs in has a username and one of secret_env and secret_file; set both, or neither"
         elif self.key_file is not None and self.certificate_file is None:
             problem = "key_file needs certificate_file"
-        elif self.username is not None and self.certificate_file is None and self.host not in ("127.0.0.1", "::1"):
+        elif self.username is not None and self.certificate_file is None and self.host not in _THIS_MACHINE:
             problem = "a password would cross the network in clear; set certificate_file, or listen at 127.0.0.1"
         elif min(self.data_timeout, self.idle_timeout) < timedelta(seconds=1):
             problem = "data_timeout and idle_timeout are one second at least"
+        if problem:
+            raise PydanticCustomError("inconsistent", "{problem}", {"problem": problem})
+        return self
+
+
+class ImapReceiver(ReceiverTable):
+    """`[[receiver]]` of kind imap: a mailbox whose headers are fetched as messages come, and which is never changed."""
+
+    kind: Literal["imap"] = Field(description="Looks into a mailbox over IMAP.", examples=["imap"])
+    host: str = Field(min_length=1, description="Mail server.", examples=["imap.acme.fi"])
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port. Default: 993, or 143 without tls.", examples=[993]
+    )
+    tls: Literal["tls", "starttls", "none"] = Field(
+        default="tls",
+        description="How the server is spoken to; none is for servers on this machine alone.",
+        examples=["tls"],
+    )
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Certificates that are trusted (PEM), where they are not the system's.",
+        examples=["acme-ca.pem"],
+    )
+    username: str = Field(min_length=1, description="User name to sign in with.", examples=["sales@acme.fi"])
+    authentication: Literal["password", "oauth2"] = Field(
+        default="password",
+        description="What the secret is: a password, or an access token for XOAUTH2.",
+        examples=["oauth2"],
+    )
+    secret_env: str | None = Field(
+        default=None,
+        pattern=VARIABLE_PATTERN,
+        description="Name of the environment variable that holds the secret; never that itself.",
+        examples=["SALES_SECRET"],
+    )
+    secret_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the secret alone, relative to the configuration; read at each sign-in.",
+        examples=["sales.secret"],
+    )
+    secret_command: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Program and arguments that print the secret; run at each sign-in, for tokens that end.",
+        examples=[["/usr/local/bin/mail-token", "sales"]],
+    )
+    mailbox: str | None = Field(
+        default=None,
+        min_length=3,
+        description="Address of the mailbox, whom its mail was delivered to. Default: username, where that is one.",
+        examples=["sales@acme.fi"],
+    )
+    folders: list[str] = Field(
+        default=["INBOX", "\\Sent"],
+        min_length=1,
+        max_length=100,
+        description="Folders by name, with * for any characters; \\Sent is what the server says is for sent mail. "
+        "Folders for drafts and junk are looked into only under their own names.",
+        examples=[["INBOX", "\\Sent"]],
+    )
+    begin: Literal["start", "end"] = Field(
+        default="start",
+        description="Where to begin at the first start: with all that is there, or behind it.",
+        examples=["start"],
+    )
+    poll_interval: Duration = Field(
+        default=timedelta(minutes=1),
+        description="How often all folders are looked at. New mail in the first one is told by servers that know IDLE.",
+        examples=["1min"],
+    )
+
+    @property
+    def address(self) -> str | None:
+        """Whose mailbox it is, lower-cased; None when nothing tells."""
+        found = self.mailbox or (self.username if "@" in self.username else None)
+        return found.lower() if found is not None else None
+
+    @model_validator(mode="after")
+    def _check(self) -> ImapReceiver:
+        given = [self.secret_env, self.secret_file, self.secret_command]
+        problem = ""
+        if sum(place is not None for place in given) != 1:
+            problem = "expected one of secret_env, secret_file and secret_command"
+        elif self.tls == "none" and self.host not in _THIS_MACHINE:
+            problem = 'the password would cross the network in clear; use tls = "tls" or "starttls"'
+        elif self.mailbox is not None and "@" not in self.mailbox:
+            problem = "mailbox is an address, such as 'sales@acme.fi'"
+        elif not timedelta(seconds=1) <= self.poll_interval <= timedelta(minutes=25):
+            problem = "poll_interval is between a second and 25 minutes"
         if problem:
             raise PydanticCustomError("inconsistent", "{problem}", {"problem": problem})
         return self

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias, Union, get_args
 from pydantic import Field
 
 from schemas.graph_webhook import GraphWebhook
-from schemas.mail_receivers import SmtpReceiver
+from schemas.mail_receivers import ImapReceiver, SmtpReceiver
 from schemas.receiver import ParsedReceiver as ParsedReceiver
 from schemas.settings_values import SettingsTable
 from schemas.webhooks import FreeswitchWebhook, MetaWebhook, SignedWebhook, TwilioWebhook, WebSettings
@@ -71,6 +71,7 @@ _Kinds: TypeAlias = Union[  # noqa: UP007 - of a single kind it is no union
     MetaWebhook,
     SmtpReceiver,
     GraphWebhook,
+    ImapReceiver,
 ]
 Receiver = Annotated[_Kinds, Field(discriminator="kind")]
 # By kind.

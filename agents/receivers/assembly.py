@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from agents.receivers.files import prepare_files
+from agents.receivers.imap_watcher import prepare_imap
 from agents.receivers.outbox import Outbox
 from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
@@ -26,6 +27,7 @@ _PREPARE: Final[Mapping[str, Prepare]] = {
     "meta": prepare_webhooks,
     "smtp": prepare_smtp,
     "graph": prepare_webhooks,
+    "imap": prepare_imap,
 }
 
 

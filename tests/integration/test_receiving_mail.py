@@ -7,18 +7,28 @@ import smtplib
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from schemas.kafka import KafkaSettings
+from tests.dovecot import PASSWORD, SENT, Dovecot, running_dovecot
 from tests.integration.live import free_port
 from tests.integration.receiving import Receiving, receiving, wait_for
 
 KILLS = 20
 BEGUN = datetime(2024, 3, 4, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def dovecot() -> Iterator[Dovecot]:
+    with running_dovecot() as found:
+        yield found
 
 
 class Sender(Protocol):
@@ -102,18 +112,45 @@ class MailServer:
         return [f"{number}.{self.source}@customer.fi" for number in self.acknowledged]
 
 
+@dataclass
+class Correspondent:
+    """Writes into a mailbox of a Dovecot while it is looked into."""
+
+    server: Dovecot
+    source: str = "mailbox"
+    count: int = 0
+
+    @property
+    def configuration(self) -> str:
+        return (
+            f'[[receiver]]\nkind = "imap"\nsource = "{self.source}"\nhost = "localhost"\nport = {self.server.port}\n'
+            'tls = "none"\nusername = "sales@acme.fi"\nsecret_env = "MAILBOX_SECRET"\npoll_interval = "1s"\n'
+        )
+
+    def send(self, chance: random.Random, stop: threading.Event) -> None:
+        while not stop.is_set():
+            for _ in range(chance.randrange(1, 30)):
+                content = f"{header(self.source, self.count)}\r\nA body that nobody keeps.\r\n".encode()
+                self.server.deliver("sales@acme.fi", content, chance.choice(("", SENT)))
+                self.count += 1
+            time.sleep(chance.random())
+
+    def expected(self) -> list[str]:
+        return [f"{number}.{self.source}@customer.fi" for number in range(self.count)]
+
+
 def observations(process: Receiving) -> list[dict[str, Any]]:
     facts = process.taken().facts
     return list(facts["observation"].to_pylist()) if "observation" in facts else []
 
 
 def test_nothing_that_was_acknowledged_is_lost_or_there_twice_whenever_the_process_is_killed(
-    kafka_settings: KafkaSettings, tmp_path: Path
+    kafka_settings: KafkaSettings, tmp_path: Path, dovecot: Dovecot
 ) -> None:
-    senders: list[Sender] = [MailServer(free_port())]
+    senders: list[Sender] = [MailServer(free_port()), Correspondent(dovecot)]
     chance, stop = random.Random(11), threading.Event()
     text = "".join(sender.configuration for sender in senders)
-    with receiving(tmp_path, kafka_settings, text) as process:
+    with receiving(tmp_path, kafka_settings, text, MAILBOX_SECRET=PASSWORD) as process:
         threads = [
             threading.Thread(target=sender.send, args=(random.Random(number), stop))
             for number, sender in enumerate(senders)

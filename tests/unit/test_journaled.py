@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from pipeline import journaled
-from pipeline.journaled import PassedOn
+from pipeline.journaled import PassedOn, delivered
 from pipeline.sources.mbox_stream import HEADER_LIMIT
 
 HEADER = b"From: Maija <maija@customer.fi>\nTo: sales@acme.fi\nSubject: Offer\nDate: Mon, 4 Mar 2024 09:00:00 +0200\n"
@@ -110,3 +110,9 @@ def test_memory_is_bounded_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> No
     assert b"Subject: Offer" in passed_on(long).header()
     many = [f"person{number}@partner.fi" for number in range(50_000)]
     assert len(passed_on(HEADER).header(many)) <= HEADER_LIMIT
+
+
+def test_mail_in_a_mailbox_was_delivered_to_it_unless_it_sent_it() -> None:
+    assert delivered(HEADER + b"\r\n", "anna@acme.fi") == HEADER + b"Delivered-To: anna@acme.fi\n"
+    for mailbox in ("sales@acme.fi", "maija@customer.fi", None):
+        assert delivered(HEADER.replace(b"\n", b"\r\n") + b"\r\n", mailbox) == HEADER

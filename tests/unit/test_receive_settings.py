@@ -25,6 +25,8 @@ META = (
     '[[receiver]]\nkind = "meta"\nsource = "meta"\npath = "/meta"\nsecret_env = "HOOK_SECRET"\n'
     'verify_token_env = "HOOK_SECRET"\n'
 )
+SMTP = '[[receiver]]\nkind = "smtp"\nsource = "mail"\n'
+IMAP = '[[receiver]]\nkind = "imap"\nsource = "mail"\nhost = "imap.acme.fi"\nusername = "sales@acme.fi"\n'
 
 GRAPH = (
     '[[receiver]]\nkind = "graph"\nsource = "teams"\npath = "/graph"\nsecret_env = "HOOK_SECRET"\n'
@@ -50,6 +52,19 @@ def problem(text: str, base: Path, **environment: str) -> str:
         (FILE.replace('kind = "file"\n', ""), "[[receiver]] number 1: has no kind; expected one of 'file'"),
         (FILE + "lookbac = 1\n", "unknown key 'lookbac' in [[receiver]]; did you mean 'lookback'?"),
         (FILE + "lookback = -1\n", "lookback of [[receiver]] number 1 is the number -1"),
+        (SMTP + 'username = "journal"\n', "set both, or neither"),
+        (SMTP + 'host = "0.0.0.0"\nusername = "a"\nsecret_env = "A"\n', "would cross the network in clear"),
+        (SMTP + 'key_file = "a"\n', "key_file needs certificate_file"),
+        (SMTP + 'certificate_file = "Master.pem"\n', "cannot be used: no such file or directory"),
+        (SMTP + 'username = "journal"\nsecret_env = "NONE"\n', "the environment has no NONE"),
+        (SMTP + 'allowed_networks = ["acme.fi"]\n', "an address or a network such as '192.0.2.0/24'"),
+        (SMTP + SMTP, "[[receiver]] number 2 listens at 127.0.0.1:2525, as [[receiver]] number 1 does"),
+        (IMAP, "expected one of secret_env, secret_file and secret_command"),
+        (IMAP + 'secret_env = "NONE"\n', "the environment has no NONE"),
+        (IMAP + 'secret_env = "A"\ntls = "none"\n', "would cross the network in clear"),
+        (IMAP + 'secret_env = "A"\nmailbox = "sales"\n', "mailbox is an address"),
+        (IMAP + 'secret_file = "none"\nca_file = "none"\n', "ca_file"),
+        ((IMAP + 'secret_command = ["true"]\n') * 2, "the same mailbox as [[receiver]] number 1"),
         ("[receive]\nwaiting_records = 1\n", "1000"),
     ],
 )
