@@ -13,6 +13,7 @@ from pipeline.sources.registry import Format
 from pipeline.sources.suitecrm_records import FIELDS, KINDS, LINKS, ties, told
 
 _TABLES: Final = (*LINKS, "emails_beans", "email_addr_bean_rel", "email_addresses", "emails_text")
+_CASES: Final = frozenset({"cases", "contacts_cases"})
 _ADDRESSES: Final = frozenset({"email_addr_bean_rel", "email_addresses"})
 _MODULES: Final = marks(
     {
@@ -24,6 +25,7 @@ _MODULES: Final = marks(
         "email_addr_bean_rel": ("email_address_id bean_id bean_module",),
         "email_addresses": ("email_address email_address_caps",),
         "emails_text": ("email_id from_addr to_addrs",),
+        "contacts_cases": ("case_id contact_id date_modified",),
         "users": ("user_name user_hash", "user_name is_admin date_entered"),
         "cases": ("case_number date_entered",),
         "emails": ("date_entered intent", "date_entered date_sent_received", "date_entered message_id"),
@@ -87,7 +89,7 @@ class SuiteCrm(ModuleExport):
         "not held is passed over.",
         "Mail that was imported may carry another id than its Message-ID, so that the same mail of two mailboxes "
         "stands there twice.",
-        "An export of a module writes an apostrophe before a number that begins with a plus; it is taken away.",
+        "An export of a module may write an apostrophe before a number that begins with a plus; it is taken away.",
         "The label Date of an export may be any of several dates: only Date Created says when something was logged.",
     )
     lists = ("data", "records", "entry_list")
@@ -109,11 +111,12 @@ class SuiteCrm(ModuleExport):
     )
     tables = frozenset(_TABLES)
     needs: ClassVar = {
-        "calls": frozenset({"calls_contacts", "calls_leads", "cases"}),
-        "meetings": frozenset({"meetings_contacts", "meetings_leads", "cases"}),
-        "emails": frozenset({"emails_beans", "emails_text", "cases"}),
-        "tasks": frozenset({"cases"}),
-        "notes": frozenset({"cases"}),
+        "calls": _CASES | {"calls_contacts", "calls_leads"},
+        "meetings": _CASES | {"meetings_contacts", "meetings_leads"},
+        "emails": _CASES | {"emails_beans", "emails_text"},
+        "tasks": _CASES,
+        "notes": _CASES,
+        "cases": frozenset({"contacts_cases"}),
         "contacts": frozenset({"accounts_contacts", *_ADDRESSES}),
         "leads": _ADDRESSES,
         "accounts": _ADDRESSES,

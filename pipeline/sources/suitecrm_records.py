@@ -29,7 +29,7 @@ FIELDS: Final = (
     "account_description", "converted", "website", "industry", "account_type", "billing_address_city",
     "ticker_symbol", "user_name", "is_admin", "user_hash", "case_number", "work_log", "resolution", *PHONES, *EMAILS,
     "lead_id", "meeting_id", "email_id", "bean_id", "bean_module", "email_address_id", "primary_address",
-    "accept_status", "email_address_caps",
+    "accept_status", "email_address_caps", "case_id",
 )  # fmt: skip
 """The columns that are read, and those that a mapping may name; call_id has none until a mapping gives it one."""
 
@@ -44,6 +44,7 @@ LINKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "meetings_contacts": ("meeting_id", "contact_id", "contact"),
     "meetings_leads": ("meeting_id", "lead_id", "contact"),
     "accounts_contacts": ("contact_id", "account_id", "account"),
+    "contacts_cases": ("case_id", "contact_id", "contact"),
 }
 """Tables of pairs: the column of the record that is tied, that of the other one, and what the other one is."""
 

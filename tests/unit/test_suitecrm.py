@@ -114,6 +114,22 @@ def test_an_email_on_a_case_that_no_customer_is_known_for_is_a_part_of_a_ticket(
     assert (found["kind"], found["tokens"]) == ("ticket", [address(MAIJA)])
 
 
+def test_a_case_and_what_is_logged_on_it_belong_to_the_cases_contacts(tmp_path: Path) -> None:
+    case = {"id": "k1", "case_number": "17", "date_entered": "2024-03-09 06:00:00", "deleted": "0",
+            "date_modified": "2024-03-09 06:00:00", "account_id": ""}  # fmt: skip
+    cases = table(tmp_path, "cases.csv", case)
+    table(tmp_path, "pairs.csv", {
+        "id": "1", "contact_id": CONTACT, "case_id": "k1", "contact_role": "x", "date_modified": "x", "deleted": "0",
+    })  # fmt: skip
+    calls = table(tmp_path, "calls.csv", {**A_CALL, "parent_type": "Cases", "parent_id": "k1"})
+
+    found = read(SOURCE, [cases, calls])
+
+    assert [(row["kind"], row["contact_ids"]) for row in rows(found, "activity")] == [
+        ("ticket", [CONTACT]), ("call", [CONTACT]),
+    ]  # fmt: skip
+
+
 def test_an_export_of_a_module_is_in_the_zone_of_who_made_it(tmp_path: Path) -> None:
     paths = corpus("suitecrm", tmp_path)
 
