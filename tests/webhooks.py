@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import http.client
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -100,13 +101,19 @@ def switch(document: Mapping[str, Any], encoding: str = "form", password: str = 
     shown = base64.b64encode(f"{USER}:{password}".encode()).decode()
     text = orjson.dumps(document)
     body, content_type = {
-        "form": (b"cdr=" + quote(text, safe="/").encode(), "application/x-www-form-urlencoded"),
+        "form": (b"cdr=" + _encoded(text.decode()), "application/x-www-form-urlencoded"),
         "base64": (b"cdr=" + base64.encodebytes(text), "application/x-www-form-base64-encoded"),
         "none": (text, "application/json"),
         "bare": (text, "application/x-www-form-urlencoded"),
     }[encoding]
     path = f"/switch?uuid={document.get('variables', {}).get('uuid', '')}"
     return Post(path, body, {"Authorization": f"Basic {shown}", "Content-Type": content_type})
+
+
+def _encoded(text: str) -> bytes:
+    """Return a text as the switch encodes it: what looks encoded already stays as it is."""
+    parts = re.split(r"(%[0-9A-F]{2})", text)
+    return "".join(part if index % 2 else quote(part, safe="/!*'(),") for index, part in enumerate(parts)).encode()
 
 
 def twilio(parameters: Mapping[str, str], *, query: str = "", token: str = AUTH_TOKEN, url: str = PUBLIC_URL) -> Post:

@@ -207,8 +207,18 @@ def test_a_form_and_an_upload_are_no_records() -> None:
 def test_a_switch_posts_a_call_in_any_encoding_and_it_is_the_same_call(tmp_path: Path, encoding: str) -> None:
     plain = rows(tmp_path, "freeswitch_json", take(SWITCH, webhooks.switch(webhooks.channel(1, NINE), "none")))
     found = rows(tmp_path, "freeswitch_json", take(SWITCH, webhooks.switch(webhooks.channel(1, NINE), encoding)))
-    assert found == plain
+    # Decoded as a form it is another document, of the same record.
+    assert [row | {"raw_id": ""} for row in found] == [row | {"raw_id": ""} for row in plain]
     assert (found[0]["talk_seconds"], found[0]["to_endpoint"] is not None) == (60, True)
+
+
+def test_a_value_that_the_form_breaks_is_refused_with_the_remedy_and_taken_in_any_other_encoding() -> None:
+    document = webhooks.channel(1, NINE)
+    document["variables"]["caller_id_name"] = "%22Maija%22%0A"
+    for encoding in ("base64", "none", "bare"):
+        assert status(SWITCH, webhooks.switch(document, encoding)) == 200
+    with pytest.raises(Refused, match="set encode to false"):
+        take(SWITCH, webhooks.switch(document, "form"))
 
 
 def test_what_is_no_document_of_the_switch_is_refused_so_that_the_switch_keeps_it() -> None:
