@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias, Union, get_args
 
 from pydantic import Field
 
+from schemas.ami_receiver import AmiReceiver
 from schemas.graph_webhook import GraphWebhook
 from schemas.mail_receivers import ImapReceiver, SmtpReceiver
 from schemas.receiver import ParsedReceiver as ParsedReceiver
@@ -72,6 +73,7 @@ _Kinds: TypeAlias = Union[  # noqa: UP007 - of a single kind it is no union
     SmtpReceiver,
     GraphWebhook,
     ImapReceiver,
+    AmiReceiver,
 ]
 Receiver = Annotated[_Kinds, Field(discriminator="kind")]
 # By kind.

@@ -23,6 +23,9 @@ from schemas.log import Draft
 from schemas.topics import RAW_TOPICS
 from tests.memory_log import MemoryLog
 
+# After all that the samples tell of.
+READ_AT = datetime(2027, 1, 1, tzinfo=UTC)
+
 
 class Broker(MemoryLog):
     """A log that confirms nothing until it is let, or fails."""
@@ -59,7 +62,7 @@ def use_receiver(
         configuration = load(text, "bypassflow.toml")
         assembly = Assembly(configuration, folder, environment, broker.said.append)
         outbox = Outbox(broker, 1, configuration.receive.waiting_records, configuration.receive.waiting_bytes)
-        reader = Reader(Translator(lambda: Identifiers(b"any", clear=True)), lambda: datetime.now(UTC))
+        reader = Reader(Translator(lambda: Identifiers(b"any", clear=True)), lambda: READ_AT)
         with Positions(folder / "positions") as positions:
             (receiver,) = assembly.make(positions, outbox, reader)
             await receiver.open()

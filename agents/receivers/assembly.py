@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agents.receivers.ami_listener import prepare_ami
 from agents.receivers.files import prepare_files
 from agents.receivers.imap_watcher import prepare_imap
 from agents.receivers.outbox import Outbox
@@ -28,6 +29,7 @@ _PREPARE: Final[Mapping[str, Prepare]] = {
     "smtp": prepare_smtp,
     "graph": prepare_webhooks,
     "imap": prepare_imap,
+    "ami": prepare_ami,
 }
 
 

@@ -18,7 +18,7 @@ SECRETS = {"JOURNAL_SECRET": "one", "SALES_SECRET": "two", "AMI_SECRET": "three"
 def examples() -> list[str]:
     return [
         example
-        for name in ("receive-mail.md",)
+        for name in ("receive-mail.md", "receive-asterisk.md")
         for example in re.findall(r"^```toml\n(.*?)^```$", (GUIDES / name).read_text("utf-8"), re.M | re.S)
     ]
 

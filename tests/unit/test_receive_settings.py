@@ -26,6 +26,7 @@ META = (
     'verify_token_env = "HOOK_SECRET"\n'
 )
 SMTP = '[[receiver]]\nkind = "smtp"\nsource = "mail"\n'
+AMI = '[[receiver]]\nkind = "ami"\nsource = "pbx"\nusername = "bypassflow"\n'
 IMAP = '[[receiver]]\nkind = "imap"\nsource = "mail"\nhost = "imap.acme.fi"\nusername = "sales@acme.fi"\n'
 
 GRAPH = (
@@ -65,6 +66,10 @@ def problem(text: str, base: Path, **environment: str) -> str:
         (IMAP + 'secret_env = "A"\nmailbox = "sales"\n', "mailbox is an address"),
         (IMAP + 'secret_file = "none"\nca_file = "none"\n', "ca_file"),
         ((IMAP + 'secret_command = ["true"]\n') * 2, "the same mailbox as [[receiver]] number 1"),
+        (AMI, "expected one of secret_env and secret_file, found neither"),
+        (AMI + 'secret_env = "NONE"\n', "the environment has no NONE"),
+        (AMI + 'secret_file = "none"\n', "secret_file"),
+        (AMI.replace('"bypassflow"', '"a\\nAction: Logoff"') + 'secret_env = "A"\n', "username"),
         ("[receive]\nwaiting_records = 1\n", "1000"),
     ],
 )

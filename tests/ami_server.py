@@ -1,0 +1,105 @@
+"""An Asterisk's manager interface for tests: it greets, challenges, tells events in pieces, and forgets."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import socket
+import threading
+from collections.abc import Mapping
+
+SECRET = "of a test"
+
+
+def record(number: int, start: str, caller: str = "0401234567", **more: str) -> dict[str, str]:
+    """Return the fields of a record of an answered call that is known by its number."""
+    return {
+        "Event": "Cdr", "Privilege": "cdr,all", "AccountCode": "", "Source": caller, "Destination": "201",
+        "DestinationContext": "from-trunk", "CallerID": f'"Maija" <{caller}>', "Channel": f"PJSIP/trunk-{number:08x}",
+        "DestinationChannel": f"PJSIP/201-{number:08x}", "LastApplication": "Dial", "LastData": "PJSIP/201,20",
+        "StartTime": start, "AnswerTime": start, "EndTime": start, "Duration": "60", "BillableSeconds": "60",
+        "Disposition": "ANSWERED", "AMAFlags": "DOCUMENTATION", "UniqueID": f"1709539200.{number}", "UserField": "",
+        **more,
+    }  # fmt: skip
+
+
+class AmiServer:
+    """A manager interface on a port of this machine."""
+
+    def __init__(self, port: int = 0, chance: random.Random | None = None) -> None:
+        self._chance = chance or random.Random(1)
+        self._clients: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self.login_count = 0
+        self.actions: list[str] = []
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._socket.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def tell(self, *events: Mapping[str, str], before: bytes = b"") -> int:
+        """Send events to whoever is signed in, cut into odd pieces; return how many that are."""
+        content = before + b"".join(_written(event) for event in events)
+        with self._lock:
+            clients = list(self._clients)
+        told = 0
+        for client in clients:
+            with contextlib.suppress(OSError):
+                at = 0
+                while at < len(content):
+                    piece = content[at : at + self._chance.randrange(1, max(2, len(content)))]
+                    client.sendall(piece)
+                    at += len(piece)
+                told += 1
+        return told
+
+    def drop(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for client in self._clients:
+                with contextlib.suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
+            self._clients.clear()
+
+    def close(self) -> None:
+        self._socket.close()
+        self.drop()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        challenge = str(self._chance.randrange(10**8, 10**9))
+        with contextlib.suppress(OSError), client, client.makefile("r", encoding="utf-8", newline="\r\n") as stream:
+            client.sendall(b"Asterisk Call Manager/5.0.2\r\n")
+            fields: dict[str, str] = {}
+            for line in stream:
+                name, _, value = line.strip().partition(": ")
+                if name:
+                    fields[name] = value
+                    continue
+                self.actions.append(fields.get("Action", ""))
+                answer = {"Response": "Success"}
+                if fields.get("Action") == "Challenge":
+                    answer["Challenge"] = challenge
+                elif fields.get("Action") == "Login":
+                    expected = hashlib.md5((challenge + SECRET).encode()).hexdigest()
+                    is_right = fields.get("Key") == expected and fields.get("Username") == "bypassflow"
+                    answer = {"Response": "Success" if is_right else "Error", "Message": "Authentication"}
+                client.sendall(_written(answer))
+                if fields.get("Action") == "Login" and answer["Response"] == "Success":
+                    with self._lock:
+                        self._clients.add(client)
+                        self.login_count += 1
+                    client.sendall(_written({"Event": "FullyBooted", "Privilege": "system,all"}))
+                fields = {}
+        with self._lock:
+            self._clients.discard(client)
+
+
+def _written(fields: Mapping[str, str]) -> bytes:
+    return ("".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n").encode()

@@ -1,0 +1,244 @@
+"""An Asterisk's manager interface: its events are the lines of its logs, whatever comes between them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.receivers import ami_session, backing_off
+from agents.receivers.running import Receiver
+from pipeline import ami
+from pipeline.ami import AmiReader, Line, OpenCalls, line_of
+from pipeline.errors import TransientError
+from pipeline.sources.registry import by_name
+from tests import parsing
+from tests.ami_server import SECRET, AmiServer, record
+from tests.receiving_broker import READ_AT, Broker, use_receiver
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+CDR, CEL = CORPUS / "asterisk_cdr" / "Master.csv", CORPUS / "asterisk_cel" / "Master.csv"
+RECORD = (
+    "AccountCode", "Source", "Destination", "DestinationContext", "CallerID", "Channel", "DestinationChannel",
+    "LastApplication", "LastData", "StartTime", "AnswerTime", "EndTime", "Duration", "BillableSeconds",
+    "Disposition", "AMAFlags", "UniqueID", "UserField", "PeerAccount", "LinkedID", "Sequence",
+)  # fmt: skip
+CHANNEL_EVENT = (
+    "EventName", "EventTime", "CallerIDname", "CallerIDnum", "CallerIDani", "CallerIDrdnis", "CallerIDdnid",
+    "Exten", "Context", "Channel", "Application", "AppData", "AMAFlags", "AccountCode", "UniqueID",
+    "LinkedID", "Peer", "Userfield", "UserDefType", "Extra",
+)  # fmt: skip
+COMPARED = (
+    "talk_seconds", "direction", "attempt", "event_id", "session_id", "from_endpoint", "to_endpoint", "other_keys",
+    "record_digest",
+)  # fmt: skip
+FLAGS = {"1": "OMIT", "2": "BILLING", "3": "DOCUMENTATION"}
+
+
+def events(path: Path) -> list[dict[str, str]]:
+    """Return the events of which a log's lines tell."""
+    name, fields = ("Cdr", RECORD) if path == CDR else ("CEL", CHANNEL_EVENT)
+    with path.open(encoding="utf-8", newline="") as stream:
+        found = [{"Event": name, **dict(zip(fields, cells, strict=True))} for cells in csv.reader(stream)]
+    return [{**event, "AMAFlags": FLAGS.get(event["AMAFlags"], event["AMAFlags"])} for event in found]
+
+
+def written(*found: dict[str, str]) -> bytes:
+    return b"".join(
+        ("".join(f"{name}: {value}\r\n" for name, value in event.items()) + "\r\n").encode() for event in found
+    )
+
+
+def read(content: bytes, size: int = 10**9) -> list[str]:
+    reader = AmiReader()
+    lines = [
+        line_of(event) for start in range(0, len(content), size) for event in reader.feed(content[start : start + size])
+    ]
+    return [line.text for line in lines if line is not None]
+
+
+@pytest.mark.parametrize("path", [CDR, CEL])
+def test_an_event_is_the_line_that_the_log_has_of_it(path: Path) -> None:
+    assert read(written(*events(path))) == path.read_text("utf-8").splitlines()
+
+
+@given(st.integers(1, 200))
+def test_pieces_of_any_size_make_the_same_events(size: int) -> None:
+    content = written(*events(CDR)[:3])
+    assert read(content, size) == read(content)
+
+
+@pytest.mark.parametrize("size", [1_000, 10**9])
+def test_what_is_no_event_is_passed_over_and_the_next_one_is_read(size: int) -> None:
+    good = written(record(1, "2024-03-04 10:00:00"))
+    for garbage in (
+        b"Asterisk Call Manager/5.0.2\r\n",
+        b"\r\n\r\n\r\n",
+        b"Response: Follows\r\n some output without a colon\r\n\r\n",
+        b"\0\xff\xfe: \x80\r\n\r\n",
+        written(record(2, "x", Source="9" * 100_000)),
+        written({"Event": "Cdr", **{f"Field{number}": "" for number in range(1_000)}}),
+    ):
+        assert read(garbage + good, size) == read(good)
+
+
+def test_memory_is_bounded_when_a_line_never_ends() -> None:
+    reader = AmiReader()
+    for _ in range(1_000):
+        assert reader.feed(b"Event: Cdr" * 1_000) == []
+    assert len(reader._rest) <= ami.LONGEST_LINE
+    assert reader.feed(b"\r\n\r\n") == []
+    assert reader.spoilt_count == 1
+
+
+def test_open_calls_are_forgotten_when_they_end_and_the_oldest_beyond_a_bound() -> None:
+    def line(call: str, name: str, text: str) -> Line:
+        return Line("asterisk_cel", "", text, {"linkedid": call, "eventname": name})
+
+    calls = OpenCalls(10)
+    for call, name, text in (("a", "CHAN_START", "a1"), ("b", "CHAN_START", "b1"), ("a", "LINKEDID_END", "a2")):
+        calls.note(line(call, name, text))
+    assert calls.lines() == ["b1"]
+    calls.note(line("c", "CHAN_START", "c" * 9))
+    assert calls.lines() == ["c" * 9]
+
+
+# Sessions
+
+
+def settings(server: AmiServer, more: str = "") -> str:
+    return (
+        f'[company]\ntimezone = "Europe/Helsinki"\n[[receiver]]\nkind = "ami"\nsource = "pbx"\nport = {server.port}\n'
+        f'username = "bypassflow"\nsecret_env = "AMI_SECRET"\n{more}'
+    )
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+def listen(
+    folder: Path, test: Callable[[AmiServer, Broker], Awaitable[None]], secret: str = SECRET, more: str = ""
+) -> Broker:
+    """Run a test beside a listener that has signed in, where its secret is right."""
+    server = AmiServer()
+
+    async def run(broker: Broker, receiver: Receiver) -> None:
+        await until(lambda: server.login_count == 1 or secret != SECRET)
+        await test(server, broker)
+
+    try:
+        return use_receiver(folder, settings(server, more), run, AMI_SECRET=secret)
+    finally:
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backing_off.Backoff.__init__, "__defaults__", (0.2, 1.0))
+
+
+@pytest.mark.parametrize(("path", "format"), [(CDR, "asterisk_cdr"), (CEL, "asterisk_cel")])
+def test_live_equals_replay(path: Path, format: str, tmp_path: Path) -> None:
+    told = events(path)
+
+    async def test(server: AmiServer, broker: Broker) -> None:
+        for event in told:
+            # One after the other: what an event means is known by those before it.
+            await asyncio.to_thread(server.tell, {"Event": "Newchannel", "Channel": "PJSIP/1"}, event)
+            await asyncio.sleep(0.01)
+        await until(lambda: len(broker.rows()) == len(told))
+
+    live = listen(tmp_path, test).rows()
+    replayed = parsing.rows(by_name(format).read(path, parsing.context(path, source="pbx", read_at=READ_AT)))
+
+    def told_by(row: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row.get(name)) for name in COMPARED)
+
+    assert sorted(map(told_by, live)) == sorted(map(told_by, replayed))
+    assert len({row["raw_id"] for row in live}) == len(told)
+
+
+def test_a_record_that_is_told_again_after_a_lost_connection_is_the_same(tmp_path: Path) -> None:
+    async def test(server: AmiServer, broker: Broker) -> None:
+        server.tell(record(1, "2024-03-04 10:00:00"))
+        await until(lambda: len(broker.rows()) == 1)
+        server.drop()
+        server.tell(record(2, "2024-03-04 10:01:00"))  # to nobody
+        await until(lambda: server.login_count == 2)
+        server.tell(record(1, "2024-03-04 10:00:00"), record(3, "2024-03-04 10:02:00"))
+        await until(lambda: len(broker.rows()) == 3)
+
+    broker = listen(tmp_path, test)
+    assert sorted({row["event_id"] for row in broker.rows()}) == ["1709539200.1", "1709539200.3"]
+    assert len({row["raw_id"] for row in broker.rows()}) == 2
+    assert [("lost" in said, "heard again" in said) for said in broker.said] == [(True, False), (False, True)]
+
+
+def test_nothing_that_was_told_is_lost_while_the_broker_is_away(tmp_path: Path) -> None:
+    async def test(server: AmiServer, broker: Broker) -> None:
+        broker.error = TransientError("away")
+        for number in range(50):
+            server.tell(record(number, "2024-03-04 10:00:00"))
+        await asyncio.sleep(0.5)
+        assert broker.rows() == []
+        broker.error = None
+        await until(lambda: len(broker.rows()) == 50)
+
+    assert len({row["raw_id"] for row in listen(tmp_path, test).rows()}) == 50
+
+
+def test_what_was_told_before_an_end_is_published(tmp_path: Path) -> None:
+    async def test(server: AmiServer, broker: Broker) -> None:
+        broker.opened.clear()
+        server.tell(*(record(number, "2024-03-04 10:00:00") for number in range(1_200)))
+        await asyncio.sleep(1)
+
+    # What was on its way may be sent again, and is the same.
+    assert len({row["raw_id"] for row in listen(tmp_path, test).rows()}) == 1_200
+
+
+def test_a_damaged_record_is_a_dead_letter_and_the_others_are_read(tmp_path: Path) -> None:
+    async def test(server: AmiServer, broker: Broker) -> None:
+        server.tell({"Event": "Cdr", "Source": "0401234567"}, before=b"gar\xffbage\r\n" + b"x" * 100_000 + b"\r\n\r\n")
+        server.tell(record(1, "2024-03-04 10:00:00"))
+        await until(lambda: len(broker.rows()) == 1)
+
+    broker = listen(tmp_path, test)
+    (letter,) = [found for found in broker.messages() if found.get("kind") == "rejected"]
+    assert "0401234567" not in str(letter)
+    assert any("too long" in said for said in broker.said)
+    assert "0401234567" not in "".join(broker.said)
+
+
+def test_a_sign_of_life_is_asked_for_and_silence_ends_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ami_session, "_PING", 0.1)
+
+    async def test(server: AmiServer, broker: Broker) -> None:
+        await until(lambda: server.actions.count("Ping") > 3)
+        assert server.login_count == 1
+        monkeypatch.setattr(ami_session, "_SILENCE", 0.0)
+        await until(lambda: any("nothing is heard" in said for said in broker.said))
+
+    listen(tmp_path, test)
+
+
+def test_a_wrong_secret_is_told_of_once_and_not_shown(tmp_path: Path) -> None:
+    async def test(server: AmiServer, broker: Broker) -> None:
+        await until(lambda: server.actions.count("Login") > 2)
+
+    (said,) = listen(tmp_path, test, "a guess").said
+    assert "refuses the user name or the secret" in said
+    assert "guess" not in said
