@@ -19,7 +19,7 @@ settings.load_profile("patient")
 
 _LONGEST = (
     "tests/properties/", "tests/integration/faults/", "tests/integration/test_live_equals_replay.py",
-    "tests/integration/test_crm_database.py",
+    "tests/integration/test_crm_database.py", "tests/integration/test_crm_pull_killed.py",
 )  # fmt: skip
 
 

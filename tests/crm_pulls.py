@@ -127,8 +127,9 @@ def facts_of(chosen: CrmDatabaseSettings, base: Path, identifiers: Identifiers, 
 
         return Stores(ledger, [fitted.table.name for fitted in fit.tables], context, build)
 
+    unkept = Identifiers(b"k" * 32, "FI", ())
     with opened(
-        chosen, base, ENVIRONMENT, base / "store.sqlite", make, identifiers,
+        chosen, base, ENVIRONMENT, base / "store.sqlite", make, unkept,
         keeps_values=True, now=lambda: moment, stop=threading.Event(),
     ) as pull:  # fmt: skip
         _pulled(pull)

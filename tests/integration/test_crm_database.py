@@ -1,50 +1,26 @@
-"""Pulls from a real PostgreSQL and a real MariaDB: as many rows as a company has, while others write, and killed."""
+"""Pulls from a real PostgreSQL and a real MariaDB: as many rows as a company has, and while others write."""
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 import sqlalchemy as sa
 
-from agents.log import KafkaLog
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.identifiers import Identifiers
-from schemas.kafka import KafkaSettings
-from schemas.topics import RAW_TOPICS
-from tests.brokers import make_topics
 from tests.crm_pulls import ENVIRONMENT, Facts, Feed, facts_of, latest_of, pull, settings
 from tests.crm_rows import call, fill_suitecrm, put
 from tests.crm_schemas import odoo, suitecrm
 from tests.crm_servers import Server
+from tests.integration.crm_calls import MANY, fill_many
 
-MANY = 100_000
-KILL_COUNT = 20
-ROOT = Path(__file__).resolve().parents[2]
-
-_CALLS = f"""
-    INSERT INTO calls (id, date_entered, date_modified, created_by, assigned_user_id, deleted, status, direction)
-    SELECT concat('call-', lpad(seq, 6, '0')), '2024-01-01' + INTERVAL seq MINUTE, '2024-01-01' + INTERVAL seq MINUTE,
-        'user-1', 'user-1', seq % 50 = 0, 'Held', 'Outbound'
-    FROM seq_1_to_{MANY}
-"""
-_CALLED = f"""
-    INSERT INTO calls_contacts (id, call_id, contact_id, date_modified, deleted)
-    SELECT concat('cc-', seq), concat('call-', lpad(seq, 6, '0')), concat('contact-', 1 + seq % 2),
-        '2024-01-01' + INTERVAL seq MINUTE, 0
-    FROM seq_1_to_{MANY}
-"""
 _MESSAGES = f"""
     INSERT INTO mail_message (id, create_uid, create_date, write_date, date, model, res_id, message_type, message_id,
         author_id, subtype_id)
@@ -125,119 +101,6 @@ def test_a_hundred_thousand_messages_of_odoo_are_complete(postgresql: Server, tm
         assert message["keys"] == ["7@mail.customer.example"]
         assert message["contact_ids"] == ["partner:11"]
         assert feed.latest("contact")["partner:11"]["account_id"] == "partner:12"
-
-
-def fill_many(engine: sa.Engine, count: int = MANY) -> None:
-    put(engine, "users", {"id": "user-1", "date_modified": datetime(2024, 1, 1), "user_name": "matti@acme.example"})
-    for number in range(1, 11):
-        moment = {"date_entered": datetime(2024, 1, 1), "date_modified": datetime(2024, 1, 1), "deleted": False}
-        put(engine, "contacts", {"id": f"contact-{number}", **moment, "phone_mobile": f"+358 40 12345{number:02}"})
-    put(engine, "accounts", {"id": "account-1", **moment}, {"id": "account-2", **moment})
-    with engine.begin() as connection:
-        for statement in (_CALLS, _CALLED):
-            connection.execute(sa.text(f"{statement} WHERE seq <= {count}"))
-
-
-# Killed
-
-
-def test_a_pull_killed_twenty_times_publishes_the_same_records_and_none_twice_in_effect(
-    mariadb: Server, kafka_settings: KafkaSettings, tmp_path: Path
-) -> None:
-    chance = random.Random(20)
-    topics = make_topics(kafka_settings)
-    with mariadb.database("crm_killed", suitecrm()) as engine:
-        fill_many(engine, MANY // 4)
-        whole = Feed()
-        (tmp_path / "whole").mkdir()
-        pull(settings(mariadb.reader_url("crm_killed"), batch=5_000), tmp_path / "whole", whole)
-        write_configuration(tmp_path, mariadb.reader_url("crm_killed"), topics, "batch = 500\n")
-        killed = 0
-        for _ in range(KILL_COUNT):
-            process = start(tmp_path, "--kafka")
-            wait_for_ledger(tmp_path, process)
-            time.sleep(chance.uniform(0.02, 0.6))
-            killed += process.poll() is None
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        ended = start(tmp_path, "--kafka")
-        assert ended.wait(120) == 0, ended.stderr.read() if ended.stderr else ""
-    messages = list(published(topics))
-    values: dict[str, bytes] = {}
-    for identity, value in messages:
-        assert values.setdefault(identity, value) == value
-    assert killed >= KILL_COUNT // 2
-    assert values.keys() == set(whole.identities)
-    records = [orjson.loads(value) for value in values.values()]
-    assert latest_of(records, "activity") == latest_of(whole.records, "activity")
-    # What was published again is what no broker had confirmed when the process died.
-    assert len(messages) - len(values) <= killed * 2_000
-
-
-def test_a_pull_into_a_store_killed_at_random_moments_gives_the_store_of_one_that_was_not(
-    crm: sa.Engine, server: Server, tmp_path: Path
-) -> None:
-    put(crm, "calls", *(call(number, number) for number in range(100, 400)))
-    chance = random.Random(5)
-    counts = []
-    for name, kills in (("killed", 4), ("whole", 0)):
-        base = tmp_path / name
-        base.mkdir()
-        write_configuration(base, server.reader_url("crm_small"), None, "batch = 5\n")
-        for _ in range(kills):
-            process = start(base, "--db", "flow.duckdb")
-            wait_for_ledger(base, process)
-            time.sleep(chance.uniform(0.0, 1.5))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        ended = start(base, "--db", "flow.duckdb")
-        assert ended.wait(120) == 0, ended.stderr.read() if ended.stderr else ""
-        counts.append(stored(base / "flow.duckdb"))
-    assert counts[0] == counts[1]
-    assert len(counts[0]) == 313
-
-
-def stored(db: Path) -> list[tuple[Any, ...]]:
-    import duckdb
-
-    with duckdb.connect(str(db), read_only=True) as connection:
-        columns = "raw_id, activity_id, kind, logged_from, contact_ids, account_ids, deleted"
-        return connection.execute(f"SELECT {columns} FROM activity ORDER BY ALL").fetchall()
-
-
-def write_configuration(base: Path, url: str, topics: KafkaSettings | None, more: str) -> None:
-    broker = f'[kafka]\nbootstrap = ["{topics.bootstrap[0]}"]\nprefix = "{topics.prefix}"\n' if topics else ""
-    database = f'[[crm_database]]\nsource = "crm"\nurl = "{url}"\nmapping = "suitecrm"\n{more}'
-    (base / "bypassflow.toml").write_text(f'[company]\nname = "Acme"\n{broker}{database}')
-
-
-def start(base: Path, *options: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "cli", "crm", "pull", "--source", "crm", *options]
-    return subprocess.Popen(
-        command, cwd=base, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_ledger(base: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until a pull is at work: its ledger's log has been begun anew."""
-    before = time.time_ns()
-    while process.poll() is None:
-        logs = list((base / ".bypassflow-crm").glob("*-wal")) if (base / ".bypassflow-crm").exists() else []
-        if any(log.stat().st_mtime_ns > before for log in logs):
-            return
-        time.sleep(0.01)
-
-
-def published(topics: KafkaSettings) -> Iterator[tuple[str, bytes]]:
-    with KafkaLog(topics) as log:
-        for topic in RAW_TOPICS:
-            for partition in range(topics.partitions):
-                for entry in log.read(topic, partition, 0, log.end(topic, partition)):
-                    if topic != "raw.feed-progress":
-                        assert entry.value is not None
-                        headers = entry.headers
-                        yield f"{headers['file'].decode()}:{headers['position'].decode()}", entry.value
 
 
 # While others write
