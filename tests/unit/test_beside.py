@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import resource
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources import beside as module
 from pipeline.sources.beside import Beside, Tie, on_customers
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_ties_are_found_by_record_and_object_each_once_and_sorted() -> None:
@@ -58,16 +62,23 @@ def test_a_record_that_is_tied_to_everybody_is_tied_to_some(monkeypatch: pytest.
         assert beside.tied("call:1", "contact") == ("0", "1", "2")
 
 
-def test_memory_stays_bounded_however_many_ties_there_are() -> None:
-    with Beside() as beside:
-        beside.tie((f"call:{number % 1_000}", "contact", str(number)) for number in range(10_000))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        # Twice the cache and more.
-        beside.tie((f"call:{number}", "contact", f"{number:064}") for number in range(400_000))
+_GROWTH = """
+import resource
+from pipeline.sources.beside import Beside
 
-        assert beside.tied("call:399999", "contact") == (f"{399_999:064}",)
-        grown_mebibytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1_024
-        assert grown_mebibytes < 32
+with Beside() as beside:
+    beside.tie((f"call:{number % 1_000}", "contact", str(number)) for number in range(10_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    beside.tie((f"call:{number}", "contact", f"{number:064}") for number in range(800_000))
+    assert beside.tied("call:799999", "contact") == (f"{799_999:064}",)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_memory_stays_bounded_however_many_ties_there_are() -> None:
+    # In a process of its own: what other tests have taken hides how much it grows. The ties have 70 MiB.
+    grown = subprocess.run([sys.executable, "-c", _GROWTH], cwd=_ROOT, capture_output=True, text=True, check=True)
+    assert int(grown.stdout) / 1_024 < 32
 
 
 def test_an_email_is_evidence_on_each_of_several_contacts_and_its_own_id_is_taken_back() -> None:
