@@ -1269,9 +1269,9 @@ def pull_crm(
         ) as pull,
     ):  # fmt: skip
         run(pull, follow, stop, _say)
-    if stop.is_set():
-        _say("ended; the same command goes on there")
-    elif db is not None and not kafka:
+    if stop.is_set() and not follow:
+        raise _failure("interrupted; the same command goes on there")
+    if not kafka and not follow and db is not None:
         _show_run(db)
 
 

@@ -197,7 +197,7 @@ class _Fitter:
 
     def _query(self, table: Table) -> Place:
         query = (table.query or "").strip().rstrip(";")
-        result = self._connection.execute(sa.text(f"SELECT * FROM ({query}) AS asked WHERE 1 = 0"))
+        result = self._connection.execute(sa.text(f"SELECT * FROM ({query}) asked WHERE 1 = 0"))
         names = list(result.keys())
         source = sa.text(query).columns(*(sa.column(name) for name in names)).subquery(table.name.replace("-", "_"))
         return Place(source, dict.fromkeys(names, types.NullType()))

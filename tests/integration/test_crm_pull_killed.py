@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,32 @@ def check_stores(crm: sa.Engine, url: str, tmp_path: Path) -> None:
         counts.append(stored(base / "flow.duckdb"))
     assert counts[0] == counts[1]
     assert len(counts[0]) == 313
+
+
+def test_a_pull_that_follows_publishes_what_comes_and_ends_when_it_is_told_to(
+    postgresql: Server, kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    topics = make_topics(kafka_settings)
+    with postgresql.database("crm_followed", suitecrm()) as engine:
+        fill_suitecrm(engine)
+        write_configuration(tmp_path, postgresql.reader_url("crm_followed"), topics, 'poll = "1s"\noverlap = "1min"\n')
+        process = start(tmp_path, "--kafka", "--follow")
+        try:
+            wait_until(lambda: len(list(published(topics))) == 18)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            put(engine, "calls", call(9, 0, date_entered=now, date_modified=now))
+            wait_until(lambda: any(b"call-000009" in value for _, value in published(topics)))
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
+        assert len(list(published(topics))) == 19
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 def stored(db: Path) -> list[tuple[Any, ...]]:

@@ -240,6 +240,80 @@ def test_rows_without_a_time_of_change_are_read_too(crm: sa.Engine, tmp_path: Pa
     assert "call-000007" in feed.latest("activity")
 
 
+# Any tables
+
+
+def tables_at(base: Path, *statements: str) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{base}/crm.sqlite")
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    return engine
+
+
+EVENTS = "CREATE TABLE events (no INTEGER PRIMARY KEY, made DATETIME, changed DATETIME, kind TEXT)"
+EVENT: dict[str, Any] = {
+    "kind": "activity", "table": "events", "id": "no", "updated": "changed",
+    "columns": {"activity_kind": "kind", "logged_at": "made"},
+}  # fmt: skip
+
+
+def test_an_hour_that_comes_twice_in_autumn_is_not_passed_over(tmp_path: Path) -> None:
+    engine = tables_at(
+        tmp_path, EVENTS, "INSERT INTO events VALUES (1, '2024-10-26 12:00', '2024-10-26 12:00', 'call')"
+    )
+    feed, zone = Feed(), {"timezone": "Europe/Helsinki"}
+    first = datetime(2024, 10, 27, 0, 50, tzinfo=UTC)  # 03:50, before clocks are set back to 03:00
+    pull(settings(URL, "tables", table=[EVENT], **zone), tmp_path, feed, now=lambda: first)
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO events VALUES (2, '2024-10-27 03:10', '2024-10-27 03:10', 'call')"))
+    later = datetime(2024, 10, 27, 1, 20, tzinfo=UTC)
+    pull(settings(URL, "tables", table=[EVENT], **zone), tmp_path, feed, now=lambda: later)
+    assert feed.latest("activity").keys() == {"1", "2"}
+
+
+def test_a_query_and_a_join_fill_records(tmp_path: Path) -> None:
+    tables_at(
+        tmp_path,
+        EVENTS,
+        "CREATE TABLE event_people (event_no INTEGER, person_no INTEGER, gone INTEGER)",
+        "INSERT INTO events VALUES (1, '2024-05-02 10:00:00', '2024-05-02 10:00:00', 'call')",
+        "INSERT INTO events VALUES (2, '2024-05-02 10:00:00', '2024-05-02 10:00:00', 'draft')",
+        "INSERT INTO event_people VALUES (1, 7, 0), (1, 9, 0), (1, 8, 1)",
+    )
+    join = {"table": "event_people", "key": "event_no", "columns": {"contact_ids": "person_no"}, "deleted": "gone"}
+    query = "SELECT no, made, changed, kind FROM events WHERE kind <> 'draft'"
+    entry = {**EVENT, "table": None, "query": query, "name": "done", "join": [join]}
+    feed = Feed()
+    pull(settings(URL, "tables", table=[entry], timezone="UTC"), tmp_path, feed, now=lambda: WHEN)
+    assert feed.identities[0].startswith("database/done:")
+    (record,) = feed.records
+    assert record["contact_ids"] == ["7", "9"]
+    assert record["logged_at"] == "2024-05-02T10:00:00Z"
+
+
+def test_a_table_without_a_time_of_changes_is_read_as_a_whole_each_time(tmp_path: Path) -> None:
+    engine = tables_at(tmp_path, EVENTS, "INSERT INTO events VALUES (1, '2024-05-02 10:00', NULL, 'call')")
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO events VALUES (2, '2024-05-02 11:00', NULL, 'call')"))
+    chosen = settings(URL, "tables", table=[{**EVENT, "updated": None}], timezone="UTC")
+    feed = Feed()
+    pull(chosen, tmp_path, feed, now=lambda: WHEN)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE events SET kind = 'email' WHERE no = 1"))
+        connection.execute(sa.text("DELETE FROM events WHERE no = 2"))
+    summary = pull(chosen, tmp_path, feed, now=lambda: WHEN + timedelta(minutes=1))
+    assert (summary.changed_count, summary.gone_count) == (1, 1)
+    assert {key: value["activity_kind"] for key, value in feed.latest("activity").items()} == {"1": "email"}
+
+
+def test_a_mapping_that_does_not_fit_its_kind_is_named_with_its_table(tmp_path: Path) -> None:
+    tables_at(tmp_path, EVENTS)
+    wrong = {**EVENT, "columns": {"logged": "made", "activity_kind": "kind"}}
+    told = refusal(tmp_path, mapping="tables", table=[wrong], timezone="UTC")
+    assert "[[crm_database.table]] number 1 of source 'crm': mapping: 'logged' is no field of a activity" in told
+
+
 # What is refused
 
 
