@@ -23,19 +23,20 @@ from pipeline.sources.message_headers import addresses_of, header_fields
 REPORT_LIMIT: Final = 1024 * 1024
 
 _IS_REPORT: Final = re.compile(rb"^X-MS-Journal-Report[ \t]*:", re.IGNORECASE | re.MULTILINE).search
-_BOUNDARY: Final = re.compile(
-    rb"^Content-Type[ \t]*:[ \t\r\n]*multipart/[^;]*;(?:[^\n]|\n[ \t])*?\bboundary[ \t]*=[ \t]*"
-    rb'(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))',
-    re.IGNORECASE | re.MULTILINE,
+# Each of these is found in time that grows with what is looked at: headers are whatever somebody sends.
+_CONTENT_TYPE: Final = re.compile(
+    rb"^Content-Type[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE
 ).search
+_BOUNDARY: Final = re.compile(rb'\bboundary[ \t]{0,9}=[ \t]{0,9}(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.I).search
+_LONGEST_TYPE: Final = 2_000
 _IS_MESSAGE: Final = re.compile(rb"^Content-Type[ \t]*:\s*message/(?:rfc822|global)\b", re.IGNORECASE | re.M).search
 _IS_PACKED: Final = re.compile(
     rb"^Content-Transfer-Encoding[ \t]*:\s*(?:base64|quoted-printable)\b", re.IGNORECASE | re.M
 ).search
 _IS_TEXT: Final = re.compile(rb"^Content-Type[ \t]*:\s*text/plain\b", re.IGNORECASE | re.MULTILINE).search
-_SAID: Final = re.compile(r"^(Sender|Subject|Message-Id|To|Cc|Bcc|Recipient):[ \t]*(.*?)[ \t]*$", re.I | re.M).findall
+_SAID: Final = re.compile(r"^(Sender|Subject|Message-Id|To|Cc|Bcc|Recipient):(.*)$", re.I | re.M).findall
 # "anna@acme.fi, Expanded: sales@acme.fi": the list that she is a member of stands behind.
-_BEHIND: Final = re.compile(r"[ \t]*,[ \t]*(?:Expanded|Forwarded)[ \t]*:.*", re.IGNORECASE)
+_BEHIND: Final = re.compile(r",[ \t]{0,9}(?:Expanded|Forwarded)[ \t]{0,9}:", re.IGNORECASE)
 _DATE: Final = re.compile(rb"^Date[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE).search
 
 
@@ -51,7 +52,9 @@ class _Within(Enum):
 class PassedOn:
     """One message as its lines come. Bounded in memory, whatever its size."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_report: bool = False) -> None:
+        """`may_report`: whether a message that says that it is a journal report is one."""
+        self._may_report = may_report
         self._within = _Within.HEADER
         self._header = bytearray()
         self._part = bytearray()
@@ -118,12 +121,12 @@ class PassedOn:
 
     def _end_header(self) -> None:
         header = bytes(self._header)
-        boundary = _BOUNDARY(header) if _IS_REPORT(header) else None
-        if boundary is None:
+        boundary = _boundary(header) if self._may_report and _IS_REPORT(header) else b""
+        if not boundary:
             self._within = _Within.REST
             return
         self._is_report = True
-        self._boundary = b"--" + (boundary[1] or boundary[2])
+        self._boundary = b"--" + boundary
         self._within = _Within.REPORT
 
     def _end_part_header(self) -> None:
@@ -140,8 +143,8 @@ class PassedOn:
         """Return the header of the message that a report holds, or what the report says of it; and its recipients."""
         part = message_from_bytes(self._text_header.lstrip(b"\n") + b"\n" + bytes(self._text))
         payload = part.get_payload(decode=True)
-        said = [(name.lower(), value) for name, value in _SAID(_readable(payload))]
-        recipients = [_BEHIND.sub("", value) for name, value in said if name in ("to", "cc", "bcc", "recipient")]
+        said = [(name.lower(), value.strip()) for name, value in _SAID(_readable(payload))]
+        recipients = [_BEHIND.split(value, 1)[0] for name, value in said if name in ("to", "cc", "bcc", "recipient")]
         if self._inner:
             return bytes(self._inner), recipients
         # What cannot be looked into, such as an encrypted part, the report still tells of.
@@ -152,7 +155,7 @@ class PassedOn:
             for field, name in (("From", "sender"), ("Subject", "subject"), ("Message-ID", "message-id"))
             if first.get(name)
         ]
-        lines += [f"{name.title()}: {_BEHIND.sub('', value)}" for name, value in said if name in ("to", "cc")]
+        lines += [f"{name.title()}: {_BEHIND.split(value, 1)[0]}" for name, value in said if name in ("to", "cc")]
         header = "".join(f"{line}\n" for line in lines).encode()
         return header + (date[0] + b"\n" if date else b""), recipients
 
@@ -161,6 +164,14 @@ def _keep(into: bytearray, line: bytes, limit: int) -> bool:
     """Keep a line as far as there is room; return whether there is none left."""
     into += line[: limit - len(into)]
     return len(into) >= limit
+
+
+def _boundary(header: bytes) -> bytes:
+    """Return what stands between the parts of a message; empty when it has no parts."""
+    found = _CONTENT_TYPE(header)
+    value = found[1][:_LONGEST_TYPE] if found else b""
+    boundary = _BOUNDARY(value) if value.strip().lower().startswith(b"multipart/") else None
+    return (boundary[1] or boundary[2]) if boundary else b""
 
 
 def _named(header: bytes) -> set[str]:

@@ -47,6 +47,12 @@ class SmtpReceiver(ReceiverTable):
         description="Addresses to which copies are sent: they are nobody's, and no recipients.",
         examples=[["journal@bypassflow.acme.fi"]],
     )
+    journal_reports: bool = Field(
+        default=False,
+        description="Whether Exchange or Microsoft 365 sends them: the message inside a report counts then. Leave it "
+        "off for other servers, whose copies anybody could make look like reports.",
+        examples=[True],
+    )
     largest_message: int = Field(
         default=150 * 1024 * 1024,
         ge=64 * 1024,

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from imapclient import IMAPClient, SocketTimeout
-from imapclient.exceptions import IMAPClientError, LoginError
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.sources.mbox_stream import HEADER_LIMIT
@@ -30,8 +30,14 @@ _NOT_ASKED: Final = frozenset({b"\\noselect", b"\\nonexistent"})
 _NOT_SENT: Final = frozenset({b"\\drafts", b"\\junk"})
 _HEADER: Final = f"BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>"
 
+_Found = TypeVar("_Found")
+
 # The library would write what is said in a session to the log.
 logging.getLogger("imapclient").setLevel(logging.CRITICAL)
+
+
+class Refusal(TransientError):
+    """The server says no to one question, or what cannot be understood; the connection holds."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +126,12 @@ class Mailbox:
 
     def state(self, folder: str) -> FolderState:
         """Return how a folder is now, without opening it."""
-        said = self._ask(lambda client: client.folder_status(folder, ["UIDVALIDITY", "UIDNEXT"]))
-        return _state(said)
+        return self._ask(lambda client: _state(client.folder_status(folder, ["UIDVALIDITY", "UIDNEXT"])))
 
     def examine(self, folder: str) -> FolderState:
         """Open a folder for reading, and return how it is."""
         said = self._ask(lambda client: client.select_folder(folder, readonly=True))
-        state = _state(said) if b"UIDNEXT" in said else self.state(folder)
+        state = _state(said) if {b"UIDNEXT", b"UIDVALIDITY"} <= set(said) else self.state(folder)
         self._selected = (folder, state)
         return state
 
@@ -185,13 +190,15 @@ class Mailbox:
             with suppress(OSError, IMAPClientError, AttributeError):
                 client.shutdown()
 
-    def _ask(self, question: Callable[[Any], Any]) -> Any:
+    def _ask(self, question: Callable[[Any], _Found]) -> _Found:
         if self._is_cut.is_set():
             raise TransientError("ended")
         try:
             return question(self._client)
-        except (OSError, IMAPClientError) as error:
+        except (OSError, IMAPClientAbortError) as error:
             raise TransientError(f"the connection failed: {_reason(error)}") from None
+        except (IMAPClientError, LookupError, ValueError) as error:
+            raise Refusal(f"the server's answer is of no use: {_reason(error)}") from None
 
 
 def tls_context(tls: str, ca_file: str | None) -> ssl.SSLContext | None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from agents.receivers.backing_off import Backoff
-from agents.receivers.imap_mailbox import BATCH, FolderState, Mailbox, tls_context
+from agents.receivers.imap_mailbox import BATCH, FolderState, Mailbox, Refusal, tls_context
 from agents.receivers.mail_feeds import mail_feed
 from agents.receivers.outbox import Outbox
 from agents.receivers.positions import Positions
@@ -23,7 +23,7 @@ from pipeline.journaled import delivered
 from pipeline.received import Feed, Publication, place_of_document
 from schemas.mail_receivers import ImapReceiver
 
-_COMMAND_TIMEOUT: Final = 30.0
+_COMMAND_TIMEOUT: Final = 10.0
 _Found = TypeVar("_Found")
 
 
@@ -111,6 +111,7 @@ class ImapWatcher:
         self._reader = reader
         self._tell = tell
         self._said = ""
+        self._first = ""
         self._warned: set[str] = set()
         # Whose mailbox it is stands in no name of a file.
         digest = hashlib.sha256(settings.username.encode()).hexdigest()[:16]
@@ -154,8 +155,15 @@ class ImapWatcher:
         folders = await self._do(self._mailbox.folders, self._settings.folders)
         if not folders:
             raise TransientError("it has none of the folders; see folders")
-        self._first = folders[0]
-        states = {folder: await self._do(self._mailbox.state, folder) for folder in folders}
+        states: dict[str, FolderState] = {}
+        for folder in folders:
+            try:
+                states[folder] = await self._do(self._mailbox.state, folder)
+            except Refusal as error:
+                self._warn(f"a folder cannot be looked into: {error}")
+        if not states:
+            raise TransientError("none of its folders can be looked into")
+        self._first = next(iter(states))
         if self._is_first:
             # What is there at the first start is passed over all at once, or not at all.
             if self._settings.begin == "end":
@@ -166,7 +174,10 @@ class ImapWatcher:
             validity, last = self._folders.get(folder, (state.validity, 0))
             if validity == state.validity and last >= state.next_uid - 1:
                 continue
-            await self._catch_up(folder)
+            try:
+                await self._catch_up(folder)
+            except Refusal as error:
+                self._warn(f"a folder cannot be read: {error}")
 
     async def _catch_up(self, folder: str) -> None:
         """Publish what is new in one folder."""

@@ -114,6 +114,7 @@ class SmtpServer:
             settings.recipients,
             settings.data_timeout.total_seconds(),
             settings.idle_timeout.total_seconds(),
+            settings.journal_reports,
         )
         pace = Pace(settings.messages_per_minute / 60, time.monotonic)
         self._desk = Desk(self._limits, lambda address: pace.wait(sender_of(address)), self._take, self._say)

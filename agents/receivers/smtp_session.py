@@ -27,12 +27,13 @@ warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one connection may ask. Units: bytes, seconds."""
+    """What one connection may ask. Units: bytes, seconds. `may_report`: whether messages may be journal reports."""
 
     largest_message: int
     recipients: int
     data_timeout: float
     idle_timeout: float
+    may_report: bool = False
 
 
 class Desk:
@@ -107,7 +108,8 @@ class SmtpSession(SMTP):
             require_starttls=tls is not None,
             timeout=limits.idle_timeout,
             auth_required=is_known is not None,
-            auth_require_tls=tls is not None,
+            auth_require_tls=tls is not None or is_known is None,
+            auth_exclude_mechanism=["LOGIN", "PLAIN"] if is_known is None else None,
             authenticator=_authenticator(is_known) if is_known else None,
             loop=asyncio.get_running_loop(),
         )
@@ -143,7 +145,7 @@ class SmtpSession(SMTP):
         try:
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             self._reset_timeout(self._limits.data_timeout)
-            passed_on = PassedOn()
+            passed_on = PassedOn(may_report=self._limits.may_report)
             size = await self._read(passed_on)
             self._reset_timeout(self._patience + self._limits.idle_timeout)
             if size > self._limits.largest_message:

@@ -161,6 +161,21 @@ def test_only_folders_that_are_named_are_read_and_drafts_not_by_a_pattern(
     assert read('["*"]', 5) == ["1", "2", "4", "5", "6"]
 
 
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(server: Dovecot, mailbox: str, tmp_path: Path) -> None:
+    for number, folder in enumerate((".Broken", "", ".Offers"), 1):
+        server.deliver(mailbox, message(number), folder)
+    (server.folder / "mail" / mailbox / ".Broken").chmod(0)
+
+    async def test(broker: Broker) -> None:
+        await until(lambda: ids(broker) == {"2", "3"})
+        server.deliver(mailbox, message(4))
+        await until(lambda: ids(broker) == {"2", "3", "4"})
+
+    _, broker = watch(tmp_path, settings(server, mailbox, 'folders = ["Broken", "INBOX", "Offers"]\n'), test)
+    assert len(broker.rows()) == 3
+    assert [said for said in broker.said if "cannot be" in said]
+
+
 def test_what_is_there_at_the_first_start_may_be_left(server: Dovecot, mailbox: str, tmp_path: Path) -> None:
     server.deliver(mailbox, message(1))
     text = settings(server, mailbox, 'begin = "end"\n')

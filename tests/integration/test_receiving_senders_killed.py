@@ -74,7 +74,7 @@ class MailServer:
     def configuration(self) -> str:
         return (
             f'[[receiver]]\nkind = "smtp"\nsource = "{self.source}"\nport = {self.port}\n'
-            'addresses = ["journal@flow.acme.fi"]\n'
+            'addresses = ["journal@flow.acme.fi"]\njournal_reports = true\n'
         )
 
     def message(self, number: int) -> bytes:

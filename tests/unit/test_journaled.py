@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 
@@ -47,8 +48,8 @@ def report(text: str = TEXT, message: str = MESSAGE, encoding: str = "", packed:
     return REPORT.format(text=text, message=message, encoding=encoding, packed=packed).replace("\n", "\r\n").encode()
 
 
-def passed_on(content: bytes, piece: int = 0) -> PassedOn:
-    found = PassedOn()
+def passed_on(content: bytes, piece: int = 0, *, may_report: bool = True) -> PassedOn:
+    found = PassedOn(may_report=may_report)
     for line in content.splitlines(keepends=True):
         for start in range(0, len(line), piece or len(line)):
             found.add(line[start : start + (piece or len(line))])
@@ -96,6 +97,17 @@ def test_a_report_without_a_readable_message_tells_itself_who_wrote_to_whom(cont
 def test_a_message_that_only_looks_like_a_report_is_one_like_all_others() -> None:
     header = b"X-MS-Journal-Report:\n" + HEADER
     assert passed_on(header + b"\n" + report()).header() == header
+    strangers = passed_on(report(), may_report=False).header()
+    assert strangers.startswith(b"From: <journaling@acme.fi>\n")
+    assert b"maija" not in strangers
+
+
+def test_a_hostile_report_takes_no_longer_than_a_long_one() -> None:
+    begun = time.process_time()
+    types = b"Content-Type: multipart/mixed\n" * 8_000
+    passed_on(b"X-MS-Journal-Report:\n" + types + b"\n").header()
+    passed_on(report("Sender:" + " " * 500_000 + "x\n" + "To:" + " ," * 200_000 + "\n")).header()
+    assert time.process_time() - begun < 5
 
 
 def test_long_lines_may_come_in_pieces() -> None:

@@ -227,6 +227,17 @@ def test_whoever_says_nothing_or_takes_too_long_is_asked_to_come_again(tmp_path:
     assert serve(tmp_path, slow, 'data_timeout = "1s"\n').messages() == []
 
 
+def test_no_sign_in_is_offered_where_none_is_wanted(tmp_path: Path) -> None:
+    def test(port: int, broker: Broker) -> None:
+        with client(port) as session:
+            session.ehlo()
+            assert not session.has_extn("auth")
+            assert session.has_extn("size")
+            assert session.docmd("AUTH PLAIN AGEAYg==")[0] >= 500
+
+    serve(tmp_path, test)
+
+
 def test_senders_sign_in_over_tls(tmp_path: Path) -> None:
     certificate = tmp_path / "mail.pem"
     subprocess.run(
