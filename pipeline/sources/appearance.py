@@ -12,7 +12,7 @@ _MAGIC: Final = {
     b"PK\x03\x04": "an Excel workbook or ZIP archive; save the sheet as CSV, or unpack it",
     b"\xd0\xcf\x11\xe0": "an Excel workbook or Outlook file of the old kind; export it as CSV or mbox",
     b"%PDF": "a PDF document",
-    b"SQLite format 3": "an SQLite database; export its tables as CSV",
+    b"SQLite format 3": "an SQLite database; `bypassflow crm pull` reads that of a CRM, else export its tables as CSV",
     b"!BDN": "an Outlook data file (PST); export it as mbox or .eml files",
     b"PAR1": "Parquet whose columns are no fields of a canonical record; give it a mapping with a kind",
     b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
