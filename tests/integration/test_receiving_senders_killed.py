@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -20,9 +20,9 @@ from schemas.kafka import KafkaSettings
 from tests.ami_server import SECRET, AmiServer, record
 from tests.dovecot import PASSWORD, SENT, Dovecot, running_dovecot
 from tests.integration.live import free_port
-from tests.integration.receiving import Receiving, receiving, wait_for
+from tests.integration.receiving import wait_for
+from tests.integration.test_receiving_killed import KILLS, Sender, kill_and_check
 
-KILLS = 20
 BEGUN = datetime(2024, 3, 4, 9, tzinfo=UTC)
 
 
@@ -32,25 +32,31 @@ def dovecot() -> Iterator[Dovecot]:
         yield found
 
 
-class Sender(Protocol):
-    """A system that has something to tell, and knows what has to arrive."""
+class Known:
+    """A sender that knows by their event ids what has to arrive, and what may."""
 
     source: str
 
-    @property
-    def configuration(self) -> str: ...
-
-    def send(self, chance: random.Random, stop: threading.Event) -> None:
-        """Tell until told to stop, and then until all is acknowledged that has to be."""
-        ...
-
     def expected(self) -> list[str]:
-        """Return the event ids of all that has to be there once."""
-        ...
+        """Return the event ids of all that has to be there."""
+        raise NotImplementedError
 
     def possible(self) -> list[str]:
         """Return the event ids of all that may be there."""
-        ...
+        return self.expected()
+
+    def is_complete(self, rows: list[dict[str, Any]]) -> bool:
+        return {row["event_id"] for row in rows} >= set(self.expected())
+
+    def check(self, rows: list[dict[str, Any]]) -> None:
+        identities = {row["raw_id"]: row["event_id"] for row in rows}
+        found = Counter(identities.values())
+        assert set(found.values()) == {1}
+        assert set(self.expected()) <= set(found) <= set(self.possible())
+        print(
+            f"{self.source}: {len(self.expected())} have to be there, {len(self.possible())} may be, {KILLS} kills; "
+            f"{len(rows)} records on the topics under {len(identities)} identities"
+        )
 
 
 def header(source: str, number: int) -> str:
@@ -63,11 +69,12 @@ def header(source: str, number: int) -> str:
 
 
 @dataclass
-class MailServer:
+class MailServer(Known):
     """Sends each copy until it is acknowledged, and some of them again; every fourth is a report of Exchange."""
 
     port: int
     source: str = "journal"
+    variables: dict[str, str] = field(default_factory=dict)
     acknowledged: list[int] = field(default_factory=list)
 
     @property
@@ -114,16 +121,14 @@ class MailServer:
     def expected(self) -> list[str]:
         return [f"{number}.{self.source}@customer.fi" for number in self.acknowledged]
 
-    def possible(self) -> list[str]:
-        return self.expected()
-
 
 @dataclass
-class Correspondent:
+class Correspondent(Known):
     """Writes into a mailbox of a Dovecot while it is looked into."""
 
     server: Dovecot
     source: str = "mailbox"
+    variables: dict[str, str] = field(default_factory=lambda: {"MAILBOX_SECRET": PASSWORD})
     count: int = 0
 
     @property
@@ -144,16 +149,14 @@ class Correspondent:
     def expected(self) -> list[str]:
         return [f"{number}.{self.source}@customer.fi" for number in range(self.count)]
 
-    def possible(self) -> list[str]:
-        return self.expected()
-
 
 @dataclass
-class Switchboard:
+class Switchboard(Known):
     """Tells of each call once to whoever listens, and keeps nothing: what nobody heard of is lost."""
 
     server: AmiServer
     source: str = "switchboard"
+    variables: dict[str, str] = field(default_factory=lambda: {"AMI_SECRET": SECRET})
     told: list[int] = field(default_factory=list)
 
     @property
@@ -185,53 +188,12 @@ class Switchboard:
         return [*self.expected(), *(f"1709539200.{number}" for number in self.told)]
 
 
-def observations(process: Receiving) -> list[dict[str, Any]]:
-    facts = process.taken().facts
-    return list(facts["observation"].to_pylist()) if "observation" in facts else []
-
-
 def test_nothing_that_was_acknowledged_is_lost_or_there_twice_whenever_the_process_is_killed(
     kafka_settings: KafkaSettings, tmp_path: Path, dovecot: Dovecot
 ) -> None:
-    senders: list[Sender] = [
-        MailServer(free_port()),
-        Correspondent(dovecot),
-        Switchboard(AmiServer(chance=random.Random(3))),
-    ]
-    chance, stop = random.Random(11), threading.Event()
-    text = "".join(sender.configuration for sender in senders)
-    with receiving(tmp_path, kafka_settings, text, MAILBOX_SECRET=PASSWORD, AMI_SECRET=SECRET) as process:
-        threads = [
-            threading.Thread(target=sender.send, args=(random.Random(number), stop))
-            for number, sender in enumerate(senders)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in range(KILLS):
-                time.sleep(chance.random())
-                process.kill()
-                process.start()
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-
-        def is_complete() -> bool:
-            found = {(row["source"], row["event_id"]) for row in observations(process)}
-            return found >= {(sender.source, event) for sender in senders for event in sender.expected()}
-
-        wait_for(is_complete)
-        assert process.end()[0] == 0
-        assert process.taken().letters == []
-        rows = observations(process)
-        for sender in senders:
-            own = [row for row in rows if row["source"] == sender.source]
-            identities = {row["raw_id"]: row["event_id"] for row in own}
-            found = Counter(identities.values())
-            assert set(found.values()) == {1}
-            assert set(sender.expected()) <= set(found) <= set(sender.possible())
-            print(
-                f"{sender.source}: {len(sender.expected())} have to be there, {len(sender.possible())} may be, "
-                f"{KILLS} kills; {len(own)} records on the topics under {len(identities)} identities"
-            )
+    asterisk = AmiServer(chance=random.Random(3))
+    try:
+        senders: list[Sender] = [MailServer(free_port()), Correspondent(dovecot), Switchboard(asterisk)]
+        kill_and_check(senders, free_port(), kafka_settings, tmp_path)
+    finally:
+        asterisk.close()
