@@ -35,7 +35,11 @@ def file_name(table: str) -> str:
 
 
 class Topics:
-    """Gives records on to the raw topics, each with the identity of its version."""
+    """Gives records on to the raw topics, each with the identity of its version.
+
+    The first read's wait until it is complete, and go in the order in which they were logged: the live pipeline closes
+    time as it comes along, and what is told behind its back would be late.
+    """
 
     def __init__(self, ledger: Ledger, log: Log, source: str, partitions: int) -> None:
         self._ledger = ledger
@@ -45,13 +49,17 @@ class Topics:
 
     def give(self) -> None:
         """Publish what waits."""
+        if not self._ledger.is_first_read:
+            self._publish()
+
+    def _publish(self) -> None:
         while waiting := self._ledger.waiting(_CHUNK_RECORDS):
             self._log.append([self._draft(each) for each in waiting])
             self._ledger.given(waiting)
 
     def finish(self, progress: datetime | None, changed_count: int) -> None:
         """Publish the rest, and then the progress."""
-        self.give()
+        self._publish()
         if progress is None:
             return
         value = orjson.dumps({"kind": "feed_progress", "complete_through": progress.isoformat()})

@@ -19,18 +19,18 @@ from typing import Any, Final, Self
 from pipeline.crm_tables.telling import REJECTED, Told, Version, deletion, version
 from pipeline.errors import ConfigurationError, TransientError
 
-_FORM: Final = 2
+_FORM: Final = 3
 _MOST_VALUES: Final = 500
 _TABLES: Final = """
     CREATE TABLE state (value TEXT NOT NULL);
     CREATE TABLE record (
         table_name TEXT NOT NULL, record_id TEXT NOT NULL, row_id TEXT NOT NULL, kind TEXT NOT NULL, digest INTEGER,
         changed_at INTEGER, place TEXT NOT NULL, value BLOB, remains BLOB, seen INTEGER NOT NULL,
-        waits INTEGER NOT NULL,
+        waits INTEGER NOT NULL, logged_at INTEGER,
         PRIMARY KEY (table_name, kind, record_id)
     ) WITHOUT ROWID;
     CREATE INDEX record_of_row ON record (table_name, row_id);
-    CREATE INDEX waiting ON record (waits) WHERE waits;
+    CREATE INDEX waiting ON record (logged_at) WHERE waits;
 """
 
 
@@ -222,9 +222,14 @@ class Ledger:
 
     # What is given on
 
+    @property
+    def is_first_read(self) -> bool:
+        """Whether the first read of all is still going on: its rows come in no order of time."""
+        return self.state.since is None and self.state.current is not None
+
     def waiting(self, most: int) -> list[Waiting]:
-        """Return so many of the versions at most that were not given on."""
-        query = "SELECT table_name, record_id, kind, place, value FROM record WHERE waits LIMIT ?"
+        """Return versions that were not given on, so many at most: customers first, then by when it was logged."""
+        query = "SELECT table_name, record_id, kind, place, value FROM record WHERE waits ORDER BY logged_at LIMIT ?"
         return [Waiting(*row) for row in self._db.execute(query, (most,))]
 
     def given(self, waiting: Sequence[Waiting]) -> None:
@@ -293,10 +298,11 @@ class _Writing:
 _WHICH: Final = "WHERE table_name = ? AND kind = ? AND record_id = ?"
 _DELETE: Final = f"DELETE FROM record {_WHICH}"
 _UPSERT: Final = """
-    INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+    INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
     ON CONFLICT DO UPDATE SET
         row_id = excluded.row_id, kind = excluded.kind, digest = excluded.digest, changed_at = excluded.changed_at,
-        place = excluded.place, value = excluded.value, remains = excluded.remains, seen = excluded.seen, waits = 1
+        place = excluded.place, value = excluded.value, remains = excluded.remains, seen = excluded.seen, waits = 1,
+        logged_at = excluded.logged_at
 """
 
 
@@ -310,7 +316,7 @@ def _row(
     left: bytes | None,
     seen: int,
 ) -> tuple[Any, ...]:
-    return table, record_id, row_id, kind, digest, made.changed_at, made.place, made.value, left, seen
+    return table, record_id, row_id, kind, digest, made.changed_at, made.place, made.value, left, seen, made.logged_at
 
 
 def _written(state: State) -> str:

@@ -103,7 +103,7 @@ def opened(
                 database, fitted, settings, ledger, target, context,
                 now=now, is_stopped=stop.is_set, patience=patience, read=read,
             )  # fmt: skip
-            yield Pull(puller, _mapping(settings), settings)
+            yield Pull(puller, _mapping(settings, fitted), settings)
     finally:
         database.close()
 
@@ -153,6 +153,8 @@ def sentence(source: str, summary: Summary) -> str:
     return f"{source}: {rows}; {changed}; {reach}"
 
 
-def _mapping(settings: CrmDatabaseSettings) -> str:
+def _mapping(settings: CrmDatabaseSettings, fitted: Fit) -> str:
+    """Return what stands for how rows are told, and of which tables: those of a new module are read as a whole."""
     told_by = settings.model_dump_json(include={"mapping", "table", "timezone", "db_schema"})
-    return hashlib.sha256(f"{VERSION}:{told_by}".encode()).hexdigest()[:16]
+    tables = ",".join(found.table.name for found in fitted.tables)
+    return hashlib.sha256(f"{VERSION}:{tables}:{told_by}".encode()).hexdigest()[:16]

@@ -13,26 +13,40 @@ from typing import Any, Final
 from pipeline.crm_tables.tables import Layout, Link, Related, Row, Table, Tell, by_ties, flag, text, texts, written
 from pipeline.sources.beside import Tie, on_customers
 from pipeline.sources.crm_values import Clock
+from pipeline.sources.odoo_records import TYPES, told
 from pipeline.sources.odoo_records import ties as ties_of
-from pipeline.sources.odoo_records import told
 from pipeline.sources.translation import Fields
 from schemas.crm_database import CrmKind
 
 _UPDATED: Final = "write_date"
 _CREATED: Final = ("create_date", "create_uid")
 _TIMES: Final = frozenset({"create_date", "date", "date_closed"})
-_CATEGORIES: Final = {"phonecall": "Call", "meeting": "Meeting"}
+_USER: Final = ("id", "partner_id", "share")
+_AMONG: Final = "res.users among them"
 
 _Rows = Mapping[str, Sequence[Row]]
 
 
 def _lead(of: str) -> Related:
-    return Related("crm_lead", "crm_lead", "id", ("id", "partner_id"), of=of, is_optional=True)
+    return Related("crm.lead", "crm_lead", "id", ("id", "partner_id"), of=of, is_optional=True)
+
+
+def _users(of: str | None, beside: str = "") -> Related:
+    """Return the users who are a partner: whoever works with Odoo is one too."""
+    name = "res.users" if not beside else f"res.users {beside}"
+    changed = _UPDATED if of is None else None
+    return Related(name, "res_users", "partner_id", _USER, of=of, updated=changed)
+
+
+def _users_among(table: str, key: str) -> Related:
+    link = Link("res_users", "res_partner_id", "partner_id", _USER)
+    return Related(_AMONG, table, key, (), link=link, is_optional=True)
 
 
 def _ties(related: _Rows) -> Iterator[Tie]:
-    for row in related.get("crm_lead", ()):
-        yield from ties_of("crm.lead", row)
+    for name, rows in related.items():
+        for row in rows:
+            yield from ties_of(name.partition(" ")[0], row)
 
 
 def _teller(model: str) -> Tell:
@@ -43,11 +57,8 @@ def _teller(model: str) -> Tell:
 
 
 def _named(row: Row, related: _Rows) -> dict[str, Any]:
-    """Return the columns that lead to something by whose name a row is told, with the names, as the interface does."""
+    """Return what the interface tells in a row itself and the database beside it."""
     found: dict[str, Any] = {}
-    for each in related.get("type", ()):
-        name = _CATEGORIES.get(text(each.get("category"))) or _name(each.get("name"))
-        found["mail_activity_type_id"] = [row["mail_activity_type_id"], name]
     for each in related.get("subtype", ()):
         found["subtype_id"] = [row["subtype_id"], "Note" if flag(each.get("internal")) else ""]
     if recipients := related.get("recipients"):
@@ -57,33 +68,33 @@ def _named(row: Row, related: _Rows) -> dict[str, Any]:
     return found
 
 
-def _name(value: object) -> str:
-    """Return a name; since Odoo 16 it stands there in several languages."""
-    return text(value.get("en_US")) if isinstance(value, Mapping) else text(value)
-
-
-def _logged(prefix: str, row: Row) -> Fields:
-    owner, creator = text(row.get("user_id")) or text(row.get("create_uid")), text(row.get("create_uid"))
+def _logged(model: str, row: Row) -> Fields:
     return {
-        f"{'ticket' if prefix == 'ticket' else 'activity'}_id": f"{prefix}:{text(row['id'])}",
+        f"{'ticket' if model == 'helpdesk.ticket' else 'activity'}_id": f"{model},{text(row['id'])}",
         "logged_at": row.get("create_date"),
-        "owner_id": f"user:{owner}" if owner else None,
-        "creator_id": f"user:{creator}" if creator else None,
+        "owner_id": text(row.get("user_id")) or text(row.get("create_uid")) or None,
+        "creator_id": text(row.get("create_uid")) or None,
     }
 
 
 def _tell_meeting(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
-    contacts = [f"partner:{text(each['res_partner_id'])}" for each in related["partners"]]
-    return on_customers({"kind": "activity", "activity_kind": "meeting", **_logged("meeting", row)}, contacts, ())
+    ours = {text(user.get("partner_id")) for user in related.get(_AMONG, ()) if not flag(user.get("share"))}
+    guests = {text(each["res_partner_id"]) for each in related["partners"]} - ours
+    contacts = [f"res.partner,{guest}" for guest in sorted(guests)]
+    return on_customers(
+        {"kind": "activity", "activity_kind": "meeting", **_logged("calendar.event", row)}, contacts, ()
+    )
 
 
 def _tell_ticket(row: Row, related: _Rows, clock: Clock) -> Sequence[Fields]:
     partner = text(row.get("partner_id"))
-    phones, emails = texts(row, "partner_phone"), texts(row, "partner_email")
     ticket = {
-        "kind": "ticket", **_logged("ticket", row), "requester_phones": phones, "requester_emails": emails,
-    }  # fmt: skip
-    return on_customers(ticket, [f"partner:{partner}"] if partner else [], ())
+        "kind": "ticket",
+        **_logged("helpdesk.ticket", row),
+        "requester_phones": texts(row, "partner_phone"),
+        "requester_emails": texts(row, "partner_email"),
+    }
+    return on_customers(ticket, [f"res.partner,{partner}"] if partner else [], ())
 
 
 def _table(
@@ -109,6 +120,7 @@ LAYOUT: Final = Layout(
         _table(
             "res.partner", "contact",
             ("create_date", "is_company", "parent_id", "commercial_partner_id", "email", "phone", "website"),
+            _users(None),
             optional=("mobile", "phone_sanitized"),  # the first is gone in Odoo 19
             must=True,
         ),
@@ -126,12 +138,13 @@ LAYOUT: Final = Layout(
                 *_CREATED, "date", "model", "res_id", "author_id", "email_from", "message_type", "message_id",
                 "subtype_id", "mail_activity_type_id",
             ),
-            Related("type", "mail_activity_type", "id", ("category", "name"), of="mail_activity_type_id"),
+            Related(TYPES, "mail_activity_type", "id", ("id", "category"), of="mail_activity_type_id"),
             Related("subtype", "mail_message_subtype", "id", ("internal",), of="subtype_id"),
             Related(
                 "recipients", "mail_message_res_partner_rel", "mail_message_id", ("res_partner_id",), is_optional=True
             ),
-            _lead("res_id"), optional=("is_internal",), must=True,
+            _users_among("mail_message_res_partner_rel", "mail_message_id"), _users("author_id", "who wrote"),
+            _users("res_id", "on whom"), _lead("res_id"), optional=("is_internal",), must=True,
         ),
         _table(
             "mail.activity", "activity", (*_CREATED, "user_id", "res_model", "res_id"), _lead("res_id"),
@@ -139,6 +152,7 @@ LAYOUT: Final = Layout(
         ),
         _table(
             "calendar.event", "activity", (*_CREATED, "user_id"),
+            _users_among("calendar_event_res_partner_rel", "calendar_event_id"),
             Related(
                 "partners", "calendar_event_res_partner_rel", "calendar_event_id", ("res_partner_id",),
                 link=Link("res_partner", "res_partner_id", "id", ("is_company",)),

@@ -64,11 +64,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a record as it is given on: `place` is its number for good, `value` the record in JSON."""
+    """A version of a record as it is given on: `place` is its number for good, `value` the record in JSON.
+
+    `logged_at`: when an activity or ticket was logged, None for whom it may be about. Microseconds since 1970.
+    """
 
     place: str
     value: bytes
     changed_at: int | None
+    logged_at: int | None
 
 
 def tell(
@@ -167,7 +171,14 @@ def _version(table: str, record_id: str, fields: Mapping[str, Any], changed_at: 
     if changed_at is not None:
         whole["updated_at"] = from_ticks(changed_at).isoformat()
     value = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
-    return Version(content_number(b"\0".join((table.encode(), record_id.encode(), value))), value, changed_at)
+    place = content_number(b"\0".join((table.encode(), record_id.encode(), value)))
+    logged = whole.get("logged_at") or whole.get("logged_on")
+    return Version(place, value, changed_at, None if logged is None else _ticks_of(logged))
+
+
+def _ticks_of(written: str) -> int:
+    moment = datetime.fromisoformat(written)
+    return to_ticks(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def _digest(fields: Mapping[str, Any], changed_at: int | None) -> int:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.identifiers import Identifiers
-from tests.crm_pulls import ENVIRONMENT, Facts, Feed, facts_of, latest_of, pull, settings
+from tests.crm_pulls import ENVIRONMENT, Facts, Feed, facts_of, latest_of, pull, pulling, settings
 from tests.crm_rows import call, fill_suitecrm, put
 from tests.crm_schemas import odoo, suitecrm
 from tests.crm_servers import Server
@@ -96,11 +96,12 @@ def test_a_hundred_thousand_messages_of_odoo_are_complete(postgresql: Server, tm
         assert summary.row_count == MANY + 4
         emails = feed.latest("activity")
         assert len(emails) == MANY - MANY // 4  # what Odoo itself noted is none
-        message = emails["message:7"]
+        message = emails["mail.message,7"]
         assert message["logged_at"] == "2024-01-01T00:06:00Z"  # the email's own time
         assert message["keys"] == ["7@mail.customer.example"]
-        assert message["contact_ids"] == ["partner:11"]
-        assert feed.latest("contact")["partner:11"]["account_id"] == "partner:12"
+        assert message["contact_ids"] == ["res.partner,11"]
+        assert feed.latest("contact")["res.partner,11"]["account_id"] == "res.partner,12"
+        assert "res.partner,20" not in feed.latest("contact")  # a colleague
 
 
 # While others write
@@ -255,14 +256,14 @@ def test_partners_that_odoo_merged_give_what_was_logged_to_the_one_that_stays(
         feed = Feed()
         chosen = settings(postgresql.reader_url("crm_merged"), "odoo", reread="0s")
         pull(chosen, tmp_path, feed)
-        assert feed.latest("activity")["message:1"]["contact_ids"] == ["partner:10"]
+        assert feed.latest("activity")["mail.message,1"]["contact_ids"] == ["res.partner,10"]
         # Its assistant writes so, and changes no time.
         with engine.begin() as connection:
             connection.execute(sa.text("UPDATE mail_message SET res_id = 11 WHERE res_id = 10"))
             connection.execute(sa.text("DELETE FROM res_partner WHERE id = 10"))
         assert pull(chosen, tmp_path, feed).gone_count == 1
-        assert feed.latest("activity")["message:1"]["contact_ids"] == ["partner:11"]
-        assert "partner:10" not in feed.latest("contact")
+        assert feed.latest("activity")["mail.message,1"]["contact_ids"] == ["res.partner,11"]
+        assert "res.partner,10" not in feed.latest("contact")
 
 
 def test_rows_that_are_deleted_are_taken_back(crm: sa.Engine, server: Server, tmp_path: Path) -> None:
@@ -312,6 +313,20 @@ def test_a_server_that_refuses_is_told_in_one_sentence_without_secrets(
     assert "cannot be reached" in refusal(url.replace(str(server.port), "1"), TransientError)
     expected = "no database 'crm_other'" if server.kind == "postgresql" else "may not read"
     assert expected in refusal(url.replace("crm_small", "crm_other"), ConfigurationError)
+
+
+def test_a_connection_that_was_lost_is_made_anew(postgresql: Server, tmp_path: Path) -> None:
+    with postgresql.database("crm_lost", suitecrm()) as engine:
+        fill_suitecrm(engine)
+        feed = Feed()
+        with pulling(settings(postgresql.reader_url("crm_lost")), tmp_path, feed) as once:
+            once()
+            with postgresql.admin("postgres").begin() as connection:
+                ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'reader'"
+                assert connection.execute(sa.text(ended)).scalar_one() > 0
+            put(engine, "calls", call(9, 0, date_entered=now_of(engine), date_modified=now_of(engine)))
+            once()
+        assert "call-000009" in feed.latest("activity")
 
 
 def test_the_database_refuses_whatever_is_more_than_reading(crm: sa.Engine, server: Server, tmp_path: Path) -> None:

@@ -91,6 +91,15 @@ def test_something_logged_on_a_case_is_tied_to_its_account(crm: sa.Engine, tmp_p
     assert feed.latest("activity")["meeting-1"]["account_ids"] == ["account-1"]
 
 
+def test_the_first_read_is_published_in_the_order_in_which_things_were_logged(crm: sa.Engine, tmp_path: Path) -> None:
+    put(crm, "calls", call(7, 5), call(8, 35))
+    feed = Feed()
+    pull_at(WHEN, tmp_path, feed)
+    logged = [record.get("logged_at", "") for record in feed.records]
+    assert logged == sorted(logged)
+    assert len(set(logged)) > 10
+
+
 def test_a_second_read_gives_on_nothing_but_what_changed(crm: sa.Engine, tmp_path: Path) -> None:
     feed = Feed()
     pull_at(WHEN, tmp_path, feed)
@@ -238,6 +247,18 @@ def test_rows_without_a_time_of_change_are_read_too(crm: sa.Engine, tmp_path: Pa
     put(crm, "calls", {**call(7, 10), "date_modified": None})
     pull_at(WHEN + timedelta(minutes=1), tmp_path, feed)
     assert "call-000007" in feed.latest("activity")
+
+
+def test_the_tables_of_a_module_that_is_installed_later_are_read_as_a_whole(crm: sa.Engine, tmp_path: Path) -> None:
+    feed = Feed()
+    with crm.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE tasks RENAME TO tasks_of_later"))
+    pull_at(WHEN, tmp_path, feed)
+    assert "task-1" not in feed.latest("activity")
+    with crm.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE tasks_of_later RENAME TO tasks"))
+    assert pull_at(WHEN + timedelta(minutes=1), tmp_path, feed).is_full
+    assert "task-1" in feed.latest("activity")
 
 
 # Any tables
