@@ -1,4 +1,4 @@
-"""A small SuiteCRM with one of everything, and what changes in it."""
+"""Small CRMs with one of everything, and what changes in them."""
 
 from __future__ import annotations
 
@@ -130,3 +130,64 @@ def fill_espocrm(engine: sa.Engine) -> None:
         put(engine, "email_email_address", {"id": which, **party, "deleted": False})
     put(engine, "task", {"id": "t1", **entity(22), **ours, "parent_type": "Lead", "parent_id": "l1"})
     put(engine, "case", {"id": "k1", **entity(30), **ours, "account_id": "a1"})
+
+
+def fill_odoo(engine: sa.Engine) -> None:
+    """Put in one of everything, of Odoo."""
+
+    def model(number: int, minutes: float, **values: Any) -> dict[str, Any]:
+        return {"id": number, "create_uid": 2, "create_date": at(minutes), "write_date": at(minutes), **values}
+
+    person: dict[str, Any] = {"is_company": False, "commercial_partner_id": 7}
+    company: dict[str, Any] = {"is_company": True, "phone": "+358 9 1234500"}
+    put(engine, "res_partner", model(1, 0, **company, commercial_partner_id=1, website="acme.example"))
+    put(engine, "res_partner", model(7, 0, **company, commercial_partner_id=7, website="customer.example"))
+    for number, mail in ((8, "maija@customer.example"), (9, "pekka@customer.example")):
+        put(engine, "res_partner", model(number, 1, **person, email=mail, phone=f"+358 40 123456{number}"))
+    put(engine, "res_partner", model(20, 1, is_company=False, commercial_partner_id=1, email="matti@acme.example"))
+    put(engine, "res_company", model(1, 0, partner_id=1, paperformat_id=1))
+    put(engine, "res_users", model(2, 1, login="matti", partner_id=20, share=False))
+    put(engine, "res_users", model(3, 1, login="pekka@customer.example", partner_id=9, share=True))
+    put(engine, "crm_lead", model(4, 2, phone="+358 40 7654321", stage_id=1, email_from="liisa@lead.example"))
+    put(engine, "crm_lead", model(5, 2, phone="+358 40 1234568", stage_id=1, partner_id=8))
+    for number, name, category in ((1, "Email", "default"), (2, '{"en_US": "Call", "fi_FI": "Soitto"}', "phonecall"),
+                                   (3, '{"en_US": "Tapaaminen"}', "meeting")):  # fmt: skip
+        put(engine, "mail_activity_type", model(number, 0, name=name, category=category, delay_unit="days"))
+    put(engine, "mail_message_subtype", model(1, 0, internal=False, hidden=False))
+    put(engine, "mail_message_subtype", model(2, 0, internal=True, hidden=True))
+    on: dict[str, Any] = {"model": "res.partner", "res_id": 8}
+    ours = {"author_id": 20, "email_from": '"Matti" <matti@acme.example>', "subtype_id": 1}
+    theirs = {"author_id": 8, "email_from": "maija@customer.example", "message_type": "email", "subtype_id": 1}
+    done = {**ours, "message_type": "notification", "subtype_id": None}
+    for number, said in enumerate(
+        (
+            {**on, **ours, "message_type": "comment", "message_id": "<1@odoo.example>"},
+            {**on, **ours, "message_type": "comment", "subtype_id": 2},
+            {**on, **theirs, "message_id": "<2@mail.customer.example>"},
+            {"model": "sale.order", "res_id": 8, **theirs, "message_id": "<3@mail.customer.example>"},
+            {"model": "sale.order", "res_id": 9, **ours, "message_type": "comment", "message_id": "<4@odoo.example>"},
+            {"model": "crm.lead", "res_id": 4, **done, "mail_activity_type_id": 1},
+            {"model": "crm.lead", "res_id": 5, **done, "mail_activity_type_id": 2},
+            {**on, **done, "mail_activity_type_id": 3},
+            {**on, **done},
+            {"model": "discuss.channel", "res_id": 8, **ours, "message_type": "comment"},
+            {"model": "res.partner", "res_id": 20, **ours, "message_type": "comment"},
+        ),
+        start=101,
+    ):
+        put(engine, "mail_message", model(number, number - 80, date=at(number - 81), **said))
+    for partner in (8, 9, 20):
+        put(engine, "mail_message_res_partner_rel", {"mail_message_id": 105, "res_partner_id": partner})
+    plan: dict[str, Any] = {"user_id": 2, "res_model": "crm.lead", "activity_type_id": 2}
+    put(engine, "mail_activity", model(1, 40, **plan, res_id=5, active=True))
+    put(engine, "mail_activity", model(2, 41, **plan, res_id=4, active=False))
+    put(engine, "calendar_event", model(1, 42, user_id=2, start=at(90), allday=False, active=True))
+    put(engine, "calendar_event", model(2, 43, user_id=2, start=at(90), allday=False, active=False))
+    for event, partner in ((1, 8), (1, 20), (2, 8)):
+        put(engine, "calendar_event_res_partner_rel", {"calendar_event_id": event, "res_partner_id": partner})
+    talked: dict[str, Any] = {"user_id": 2, "partner_phone": "+358 40 1234568", "date": at(50)}
+    put(engine, "crm_phonecall", model(1, 44, **talked, partner_id=8, direction="in", state="done", date_closed=at(52)))
+    put(engine, "crm_phonecall", model(2, 45, **talked, opportunity_id=5, direction="out", state="open"))
+    put(engine, "crm_phonecall", model(3, 46, **talked, partner_id=8, direction="out", state="cancel"))
+    put(engine, "helpdesk_ticket", model(1, 47, user_id=2, team_id=1, partner_id=8))
+    put(engine, "helpdesk_ticket", model(2, 48, user_id=2, team_id=1, partner_email="new@lead.example"))

@@ -191,16 +191,28 @@ def odoo() -> sa.MetaData:
         sa.Column("is_company", sa.Boolean), sa.Column("active", sa.Boolean),
     )  # fmt: skip
     model("res_users", *words("login"), *numbers("partner_id"), sa.Column("share", sa.Boolean))
-    model("crm_lead", *words("email_from", "phone"), *numbers("partner_id", "user_id"))
+    model("crm_lead", *words("email_from", "phone"), *numbers("partner_id", "user_id", "stage_id"))
     model(
         "mail_message", *words("model", "message_type", "message_id", "email_from"), sa.Column("date", sa.DateTime),
         *numbers("res_id", "author_id", "subtype_id", "mail_activity_type_id"), sa.Column("is_internal", sa.Boolean),
     )  # fmt: skip
-    model("mail_activity_type", *words("category", "name"))
-    model("mail_activity", *numbers("user_id", "res_id"), *words("res_model"), sa.Column("active", sa.Boolean))
+    model("mail_activity_type", *words("category", "name", "delay_unit"))
+    model(
+        "mail_activity", *numbers("user_id", "res_id", "activity_type_id"), *words("res_model"),
+        sa.Column("active", sa.Boolean),
+    )  # fmt: skip
     sa.Table("mail_message_res_partner_rel", metadata, *numbers("mail_message_id", "res_partner_id"))
-    model("mail_message_subtype", sa.Column("internal", sa.Boolean))
-    model("calendar_event", *numbers("user_id"))
-    model("helpdesk_ticket", *numbers("user_id", "partner_id"), *words("partner_email"))
+    model("mail_message_subtype", sa.Column("internal", sa.Boolean), sa.Column("hidden", sa.Boolean))
+    model("res_company", *numbers("partner_id", "paperformat_id"))
+    model(
+        "calendar_event", *numbers("user_id"), sa.Column("start", sa.DateTime),
+        *(sa.Column(name, sa.Boolean) for name in ("allday", "active")),
+    )  # fmt: skip
+    model(
+        "crm_phonecall", *numbers("user_id", "partner_id", "opportunity_id"),
+        *words("direction", "state", "partner_phone"),
+        *(sa.Column(name, sa.DateTime) for name in ("date", "date_closed")),
+    )  # fmt: skip
+    model("helpdesk_ticket", *numbers("user_id", "partner_id", "team_id"), *words("partner_email"))
     sa.Table("calendar_event_res_partner_rel", metadata, *numbers("calendar_event_id", "res_partner_id"))
     return metadata

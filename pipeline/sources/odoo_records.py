@@ -1,15 +1,18 @@
 """Rows of Odoo, told in the fields of canonical records; they may come of its interface, of exports or of a database.
 
 Numbers of records are unique in a model alone, so ids have their model in front as Odoo names references, as in
-res.partner,7; users have their number alone. Source: the definitions of its models, and of crm_phonecall of its
-community.
+res.partner,7; users have their number alone. Source: the definitions of its models, and of crm_phonecall and
+helpdesk_mgmt of its community.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
+
+import orjson
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Tie, on_customers
@@ -24,7 +27,9 @@ FIELDS: Final = (
     "res_model", "res_id", "message_type", "subtype_id", "is_internal", "mail_activity_type_id", "author_id",
     "email_from", "partner_ids", "message_id", "date", "activity_type_id", "date_deadline", "state", "direction",
     "date_closed", "duration", "partner_id", "partner_phone", "partner_mobile", "opportunity_id", "call_id", "stage_id",
-    "expected_revenue", "contact_name", "partner_name", "login", "share", "category", "delay_unit",
+    "expected_revenue", "contact_name", "partner_name", "login", "share", "name", "category", "delay_unit", "internal",
+    "hidden", "paperformat_id", "allday", "start", "partner_email", "team_id", "mail_message_id", "calendar_event_id",
+    "res_partner_id",
 )  # fmt: skip
 """The fields that are read, and those that a mapping may name; call_id has none until a mapping gives it one."""
 
@@ -36,18 +41,31 @@ REFERENCES: Final = (
 
 OTHERS: Final = {name: (f"{name}/id",) for name in REFERENCES}
 
-MODELS: Final = ("res.partner", "crm.lead", "res.users", "mail.message", "mail.activity", "crm.phonecall")
+MODELS: Final = (
+    "res.partner", "crm.lead", "res.users", "mail.message", "mail.activity", "calendar.event", "crm.phonecall",
+    "helpdesk.ticket",
+)  # fmt: skip
 TYPES: Final = "mail.activity.type"
 """The model of types of activities: it says what they are in whatever language they are named."""
+SUBTYPES: Final = "mail.message.subtype"
+"""The model of subtypes of messages: it says which ones are notes."""
+COMPANIES: Final = "res.company"
+"""The model of the companies that work with Odoo, which are partners too."""
+LINKS: Final[Mapping[str, tuple[str, str]]] = {
+    "mail_message_res_partner_rel": ("mail.message", "mail_message_id"),
+    "calendar_event_res_partner_rel": ("calendar.event", "calendar_event_id"),
+}
+"""Tables of the database that tie records to partners: the model of the records, and the column that leads to them."""
 
-_CUSTOMERS: Final = ("res.partner", "crm.lead")
+_ON_CUSTOMERS: Final = ("res.partner", "crm.lead")
 _CHANNELS: Final = frozenset({"mail.channel", "discuss.channel"})
 _KINDS: Final = {"email": "email", "comment": "email", "sms": "sms", "whatsapp_message": "chat", "snailmail": "other"}
-# Categories of types of activities, and the names of those that Odoo comes with.
+# Categories of types of activities, and the names of those that Odoo comes with; most have no category of their own.
 _TYPES: Final = {
     "phonecall": "call", "call": "call", "meeting": "meeting", "email": "email", "to-do": "task", "to do": "task",
     "default": "task", "upload_file": "task", "upload document": "task",
 }  # fmt: skip
+_NO_CATEGORY: Final = "default"
 _STATES: Final = {"held": "done", "done": "done", "cancel": "cancel", "cancelled": "cancel", "canceled": "cancel"}
 _DIRECTIONS: Final = {"in": "inbound", "out": "outbound", "inbound": "inbound", "outbound": "outbound"}
 _EXPORTED: Final = re.compile(r"__export__\.\w+?_(\d{1,18})(?:_[0-9a-f]{1,40})?")
@@ -70,25 +88,36 @@ def told(module: str, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Seque
     record_id = f"{module},{number}"
     version = {"updated_at": clock.changed(row, "write_date", "create_date", "date"), "deleted": False}
     if module == "res.partner":
-        # Whoever works with Odoo is a partner too.
-        return () if tied(record_id, "user") else _partner(record_id, row, version)
+        # Whoever works with Odoo is a partner too, and so is the company.
+        return () if tied(record_id, "user") or tied(record_id, "company") else _partner(record_id, row, version)
     if module == "crm.lead":
         return [_lead(record_id, row, version)]
     if module == "res.users":
-        written = text_of(row.get("email")) or text_of(row.get("login"))
-        return [{"kind": "user", "user_id": number, "email": written[:1_000] if "@" in written else None}]
+        if flag_of(row.get("share")):
+            return ()  # a customer who may look at their own records
+        beside = tied(f"res.partner,{reference(row.get('partner_id'))}", "address")
+        written = next(iter([*texts_of(row, ("email",)), *beside, *texts_of(row, ("login",))]), "")
+        return [{"kind": "user", "user_id": number, "email": written if "@" in written else None}]
+    if module == "helpdesk.ticket":
+        return _ticket(record_id, {**_people(row), **version}, row, clock, tied)
     activity: Fields = {"kind": "activity", "activity_id": record_id, **_people(row), **version}
     if module == "mail.activity":
         # What is done is posted as a message, and the plan is deleted, or archived: an earlier export's is taken back.
-        is_done = "active" in row and not flag_of(row["active"])
-        logged = time_logged(clock, row, ("create_date",))
-        activity = {**activity, "activity_kind": "task", **logged, "deleted": is_done}
-        return [activity] if is_done else on_customers(activity, _on_record(row, tied), ())
+        return _unless_archived({**activity, "activity_kind": "task"}, row, clock, _on_record(row, tied))
+    if module == "calendar.event":
+        contacts = _customers(_partners(record_id, row, tied), tied) or _on_record(row, tied)
+        return _unless_archived({**activity, "activity_kind": "meeting"}, row, clock, contacts)
     return _call(activity, row, clock, tied) if module == "crm.phonecall" else _message(activity, row, clock, tied)
 
 
 def ties(module: str, row: Mapping[str, Any]) -> Iterator[Tie]:
-    """Yield what a row ties: leads, users and addresses to partners, types of activities to what they are."""
+    """Yield what a row ties: others and addresses to partners, types and subtypes to what they are."""
+    if module in LINKS:
+        model, column = LINKS[module]
+        record, other = reference(row.get(column)), reference(row.get("res_partner_id"))
+        if record and other:
+            yield f"{model},{record}", "partner", f"res.partner,{other}"
+        return
     number, partner = reference(row.get("id")), reference(row.get("partner_id"))
     if number is None:
         return
@@ -97,9 +126,16 @@ def ties(module: str, row: Mapping[str, Any]) -> Iterator[Tie]:
     elif module == "res.users" and partner and not flag_of(row.get("share")):
         yield f"res.partner,{partner}", "user", number
     elif module == "res.partner":
-        yield from address_ties(f"res.partner,{number}", addresses_in(row.get("email")))
+        for address in (addresses := addresses_in(row.get("email"))):
+            yield f"res.partner,{number}", "address", address
+        yield from address_ties(f"res.partner,{number}", addresses)
+    elif module == COMPANIES and partner:
+        yield f"res.partner,{partner}", "company", number
     elif module == TYPES:
-        yield f"{TYPES},{number}", "category", text_of(row.get("category")) or text_of(row.get("name"))
+        yield f"{TYPES},{number}", "category", text_of(row.get("category"))
+        yield f"{TYPES},{number}", "name", _name(row.get("name"))
+    elif module == SUBTYPES and flag_of(row.get("internal")):
+        yield f"{SUBTYPES},{number}", "internal", number
 
 
 def reference(value: object) -> str | None:
@@ -144,6 +180,28 @@ def _lead(record_id: str, row: Mapping[str, Any], version: Fields) -> Fields:
     return {"kind": "contact", "contact_id": record_id, **party, **version}
 
 
+def _ticket(record_id: str, said: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Sequence[Fields]:
+    partner = reference(row.get("partner_id"))
+    ticket = {
+        "kind": "ticket",
+        "ticket_id": record_id,
+        **time_logged(clock, row, ("create_date",)),
+        **said,
+        "requester_phones": texts_of(row, ("partner_phone",)),
+        "requester_emails": addresses_in(row.get("partner_email")),
+    }
+    return on_customers(ticket, _customers([f"res.partner,{partner}"] if partner else [], tied), ())
+
+
+def _unless_archived(
+    activity: Fields, row: Mapping[str, Any], clock: Clock, contacts: Sequence[str]
+) -> Sequence[Fields]:
+    """Return what was planned; what was archived came to nothing here."""
+    is_archived = "active" in row and not flag_of(row["active"])
+    activity = {**activity, **time_logged(clock, row, ("create_date",)), "deleted": is_archived}
+    return [activity] if is_archived else on_customers(activity, contacts, ())
+
+
 def _call(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Sequence[Fields]:
     state = _STATES.get(text_of(row.get("state")).casefold(), "open")
     call = {
@@ -170,18 +228,16 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
         kind = _KINDS.get(written) if model not in _CHANNELS else None
     if kind is None:
         return ()
-    if done is None and written == "comment" and _is_note(row):
+    if done is None and written == "comment" and _is_note(row, tied):
         kind = "note"
     is_mail = kind == "email" and done is None
     parties = addresses_in(row.get("email_from"))
     contacts = _on_record(row, tied)
     if is_mail and not contacts:
-        partners = row.get("partner_ids")
-        others = partners if isinstance(partners, list) else [partners]
-        authors = [row.get("author_id")] if written == "email" else []
-        contacts = [f"res.partner,{number}" for other in (*others, *authors) if (number := reference(other))]
+        author = reference(row.get("author_id")) if written == "email" else None
+        contacts = [*_partners(activity["activity_id"], row, tied), *([f"res.partner,{author}"] if author else [])]
         contacts = contacts or contacts_by_address(parties, tied)
-    contacts = [contact for contact in contacts if not tied(contact, "user")]
+    contacts = _customers(contacts, tied)
     message = {
         **activity,
         "activity_kind": kind,
@@ -200,22 +256,51 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
 def _type(value: object, tied: Tied) -> str:
     """Return what an activity of a type was: by the type's category, or else by the name that it has in English."""
     number = reference(value)
-    told = tied(f"{TYPES},{number}", "category") if number else ()
-    name = value[1] if isinstance(value, list) and len(value) > 1 else value
-    return _TYPES.get(text_of(told[0] if told else name).casefold(), "other")
+    categories = tied(f"{TYPES},{number}", "category") if number else ()
+    names = tied(f"{TYPES},{number}", "name") if number else ()
+    own = [category for category in categories if category != _NO_CATEGORY]
+    words = (word.casefold() for word in (*own, *names, _name(value), *categories))
+    return next((_TYPES[word] for word in words if word in _TYPES), "other")
 
 
-def _is_note(row: Mapping[str, Any]) -> bool:
+def _is_note(row: Mapping[str, Any], tied: Tied) -> bool:
     subtype = row.get("subtype_id")
-    name = text_of(subtype[1]) if isinstance(subtype, list) and len(subtype) > 1 else text_of(subtype)
-    return flag_of(row.get("is_internal")) or name.casefold() in ("note", "mail.mt_note")
+    if flag_of(row.get("is_internal")) or tied(f"{SUBTYPES},{reference(subtype)}", "internal"):
+        return True
+    return _name(subtype).casefold() in ("note", "mail.mt_note")
+
+
+def _name(value: object) -> str:
+    """Return the name of a record, however it is written; the database has it in several languages since Odoo 16.
+
+    >>> [_name(value) for value in ("Call", [2, "Call"], {"en_US": "Call"}, '{"en_US": "Call", "fi_FI": "Soitto"}')]
+    ['Call', 'Call', 'Call', 'Call']
+    """
+    if isinstance(value, list):
+        value = value[1] if len(value) > 1 else None
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(orjson.JSONDecodeError):
+            value = orjson.loads(value)
+    return text_of(value.get("en_US") if isinstance(value, dict) else value)
+
+
+def _partners(record_id: str, row: Mapping[str, Any], tied: Tied) -> list[str]:
+    """Return the partners that a record names in a list, or beside it."""
+    named = row.get("partner_ids")
+    each = named if isinstance(named, list) else [named]
+    return [*(f"res.partner,{number}" for other in each if (number := reference(other))), *tied(record_id, "partner")]
+
+
+def _customers(contacts: Sequence[str], tied: Tied) -> list[str]:
+    """Return these contacts without colleagues."""
+    return [contact for contact in contacts if not tied(contact, "user")]
 
 
 def _on_record(row: Mapping[str, Any], tied: Tied) -> list[str]:
     """Return the contact on whose record something stands, None where it is another record."""
     model = text_of(row.get("res_model")) or text_of(row.get("model"))
     number = reference(row.get("res_id"))
-    if number is None or model not in _CUSTOMERS:
+    if number is None or model not in _ON_CUSTOMERS:
         return []
     return _of_lead(number, tied) if model == "crm.lead" else [f"res.partner,{number}"]
 

@@ -16,8 +16,8 @@ from pipeline.sources.discovery import discover
 from pipeline.sources.feeding import feed
 from schemas.settings import Configuration
 from tests.crm_pulls import Facts, facts_of, gather, settings
-from tests.crm_rows import fill_espocrm, fill_suitecrm
-from tests.crm_schemas import espocrm, suitecrm
+from tests.crm_rows import at, fill_espocrm, fill_odoo, fill_suitecrm
+from tests.crm_schemas import espocrm, odoo, suitecrm
 
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -62,6 +62,7 @@ def crm_at(path: Path) -> sa.Engine:
     [
         ("suitecrm", suitecrm, fill_suitecrm, {"account": 1, "contact": 3, "activity": 13, "identifier": 8}),
         ("espocrm", espocrm, fill_espocrm, {"account": 1, "contact": 3, "activity": 9, "identifier": 6}),
+        ("odoo", odoo, fill_odoo, {"account": 1, "contact": 5, "activity": 20, "identifier": 12}),
     ],
 )
 def test_a_pull_gives_the_facts_of_exported_tables(
@@ -79,6 +80,74 @@ def test_a_pull_gives_the_facts_of_exported_tables(
     pulled = facts_of(settings("sqlite:///crm.sqlite", mapping), tmp_path, names(), READ_AT)
     assert {kind: len(rows) for kind, rows in pulled.items()} == {"crm_user": 1, "feed_progress": 1, **counts}
     assert without_progress(pulled) == without_progress(read_export(tmp_path / "exported", configuration))
+
+
+def counting(facts: Facts) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return of each record the version that counts: what it says but for when it changed; no deleted ones."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for kind, own_id in (("contact", "contact_id"), ("account", "account_id"), ("activity", "activity_id")):
+        versions = sorted(map(dict, facts[kind]), key=lambda row: row["updated_at"])
+        latest = {row[own_id]: row for row in versions}
+        found[kind] = {
+            record: tuple(value for name, value in sorted(row.items()) if name not in ("updated_at", "known_from"))
+            for record, row in latest.items()
+            if row["deleted"] == "False"
+        }
+    return found
+
+
+def merge_in_espocrm(engine: sa.Engine) -> None:
+    """Merge c2 into c1: what was tied to it is tied to the other one, and it is deleted."""
+    with engine.begin() as connection:
+        for statement in (
+            "UPDATE call_contact SET contact_id = 'c1', deleted = 0 WHERE id = 2",
+            "UPDATE entity_email_address SET entity_id = 'c1' WHERE entity_id = 'c2'",
+            f"UPDATE contact SET deleted = 1, modified_at = '{at(100)}' WHERE id = 'c2'",
+            f"UPDATE contact SET modified_at = '{at(100)}' WHERE id = 'c1'",
+            f"UPDATE call SET deleted = 1, modified_at = '{at(101)}' WHERE id = 'call2'",
+        ):
+            connection.execute(sa.text(statement))
+
+
+def merge_in_odoo(engine: sa.Engine) -> None:
+    """Merge 9 into 8, as its assistant does: all that leads to it leads to the other one, and it is gone."""
+    with engine.begin() as connection:
+        for statement in (
+            "DELETE FROM mail_message_res_partner_rel WHERE res_partner_id = 9",
+            "UPDATE res_users SET partner_id = 8 WHERE partner_id = 9",
+            "DELETE FROM res_partner WHERE id = 9",
+            "DELETE FROM mail_activity WHERE id = 1",
+            f"UPDATE crm_phonecall SET state = 'cancel', write_date = '{at(100)}' WHERE id = 2",
+        ):
+            connection.execute(sa.text(statement))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "tables", "fill", "merge"),
+    [("espocrm", espocrm, fill_espocrm, merge_in_espocrm), ("odoo", odoo, fill_odoo, merge_in_odoo)],
+)
+def test_pulls_before_and_after_contacts_were_merged_count_as_an_export_of_what_is_left(
+    mapping: str,
+    tables: Callable[[], sa.MetaData],
+    fill: Callable[[sa.Engine], None],
+    merge: Callable[[sa.Engine], None],
+    tmp_path: Path,
+) -> None:
+    engine = crm_at(tmp_path / "crm.sqlite")
+    tables().create_all(engine)
+    fill(engine)
+    chosen = settings("sqlite:///crm.sqlite", mapping, reread="0s")
+    pulled = facts_of(chosen, tmp_path, names(), READ_AT)
+    merge(engine)
+    export(engine, tmp_path / "exported")
+    for kind, versions in facts_of(chosen, tmp_path, names(), READ_AT).items():
+        pulled[kind] += versions
+
+    configuration = Configuration.model_validate({"source": [{"path": ".", "name": "crm"}]})
+    exported = counting(read_export(tmp_path / "exported", configuration))
+
+    assert counting(pulled) == exported
+    assert len(exported["contact"]) == {"espocrm": 2, "odoo": 4}[mapping]
 
 
 PEOPLE = {"phones": "phone", "emails": "mail", "account_id": "company"}

@@ -169,15 +169,78 @@ def test_a_type_of_activity_is_told_by_its_category_in_any_language(tmp_path: Pa
     kinds = [
         {"id": 2, "name": "Soitto", "category": "phonecall", "delay_unit": "days"},
         {"id": 4, "name": "Tehtävä", "category": "default", "delay_unit": "days"},
+        {"id": 5, "name": {"en_US": "Email", "fi_FI": "Sähköposti"}, "category": "default", "delay_unit": "days"},
     ]
     records(tmp_path, *kinds, name="types.json")
 
-    call, task = (
+    found = [
         message(tmp_path, message_type="notification", mail_activity_type_id=[number, name])["kind"]
-        for number, name in ((2, "Soitto"), (4, "Tehtävä"))
+        for number, name in ((2, "Soitto"), (4, "Tehtävä"), (5, "Sähköposti"))
+    ]
+
+    assert found == ["call", "task", "email"]
+
+
+def test_a_note_is_told_by_its_subtype_in_any_language(tmp_path: Path) -> None:
+    subtypes = ({"id": number, "internal": number == 2, "hidden": False} for number in (1, 2))
+    records(tmp_path, *subtypes, name="subtypes.json")
+
+    kinds = [message(tmp_path, subtype_id=[number, "Aihe"])["kind"] for number in (1, 2)]
+
+    assert kinds == ["email", "note"]
+
+
+def test_the_table_of_recipients_says_whom_a_mail_went_to(tmp_path: Path) -> None:
+    table(tmp_path, "mail_message_res_partner_rel.csv", {"mail_message_id": "101", "res_partner_id": "9"})
+
+    assert message(tmp_path, model="sale.order")["contact_ids"] == ["res.partner,9"]
+
+
+def test_a_meeting_counts_when_it_was_created_unless_it_is_archived(tmp_path: Path) -> None:
+    user = {"id": 2, "login": MATTI, "partner_id": [3, "Matti"], "share": False}
+    event = {"id": 1, "allday": False, "start": "2024-03-09 09:00:00", "create_date": "2024-03-04 09:12:00",
+             "user_id": [2, "Matti"], "partner_ids": [3, 8], "active": True}  # fmt: skip
+    archived = {**event, "id": 2, "active": False}
+    on_lead = {**event, "id": 3, "partner_ids": [3], "res_model": "crm.lead", "res_id": 4}
+    records(tmp_path, user, name="res_users.json")
+
+    found = rows(read(SOURCE, [records(tmp_path, event, archived, on_lead, name="events.json")]), "activity")
+
+    assert [(row["kind"], row["logged_from"], row["contact_ids"], row["deleted"]) for row in found] == [
+        ("meeting", datetime(2024, 3, 4, 9, 12), ["res.partner,8"], False),
+        ("meeting", datetime(2024, 3, 4, 9, 12), [], True),
+        ("meeting", datetime(2024, 3, 4, 9, 12), ["crm.lead,4"], False),
+    ]
+
+
+def test_a_ticket_without_a_partner_has_only_who_asked(tmp_path: Path) -> None:
+    ticket = {"id": 1, "team_id": [1, "Help"], "create_date": "2024-03-04 09:12:00", "user_id": [2, "Matti"]}
+    tickets = (
+        {**ticket, "partner_id": [8, "Maija"], "partner_email": MAIJA},
+        {**ticket, "id": 2, "partner_email": MAIJA},
     )
 
-    assert (call, task) == ("call", "task")
+    found = rows(read(SOURCE, [records(tmp_path, *tickets)]), "activity")
+
+    assert [(row["activity_id"], row["kind"], row["contact_ids"], row["tokens"]) for row in found] == [
+        ("helpdesk.ticket,1", "ticket", ["res.partner,8"], [address(MAIJA)]),
+        ("helpdesk.ticket,2", "ticket", [], [address(MAIJA)]),
+    ]
+
+
+def test_the_company_itself_is_no_customer_and_a_customer_with_a_login_no_colleague(tmp_path: Path) -> None:
+    records(tmp_path, {"id": 1, "partner_id": [1, "Acme"], "paperformat_id": [1, "A4"]}, name="res_company.json")
+    guest = {"id": 5, "login": MAIJA, "partner_id": [8, "Maija"], "share": True}
+    colleague = {"id": 2, "login": "matti", "partner_id": [3, "Matti"], "share": False}
+    users = records(tmp_path, guest, colleague, name="res_users.json")
+    us, matti = {"id": 1, "is_company": True}, {"id": 3, "is_company": False, "email": MATTI}
+    partners = records(tmp_path, us, matti, {"id": 8, "is_company": False}, name="res_partner.json")
+
+    found = read(SOURCE, [partners, users])
+
+    assert [row["contact_id"] for row in rows(found, "contact")] == ["res.partner,8"]
+    assert rows(found, "account") == []
+    assert [(row["user_id"], row["email_token"]) for row in rows(found, "crm_user")] == [("2", address(MATTI))]
 
 
 def test_colleagues_are_no_customers_and_own_what_they_wrote(tmp_path: Path) -> None:
