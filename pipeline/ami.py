@@ -11,14 +11,19 @@ cdr_manager.conf may add fields to Cdr.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-# Asterisk's own fields have 256 characters at most. Units: bytes, lines.
+from pipeline.errors import TransientError
+
+# Asterisk's own fields have some hundred characters; those that a dial plan sets may have more. Units: bytes.
 LONGEST_LINE: Final = 16 * 1024
-MOST_LINES: Final = 200
+LONGEST_EVENT: Final = 64 * 1024
+_MOST_FIELDS: Final = 200
+# Whoever sends so much without the blank line that ends an event does not speak as we do.
+_LOST: Final = 1024 * 1024
+GREETING: Final = b"asterisk call manager"
 
 # Columns of the logs, in order, and the fields that stand in them.
 _RECORD: Final = {
@@ -41,6 +46,7 @@ _CHANNEL_EVENT: Final = {
 _AMA: Final = {"OMIT": "1", "BILLING": "2", "DOCUMENTATION": "3"}
 
 Event = Mapping[str, str]
+LogFormat = Literal["asterisk_cdr", "asterisk_cel"]
 
 
 class AmiReader:
@@ -49,37 +55,49 @@ class AmiReader:
     def __init__(self) -> None:
         self._rest = b""
         self._event: dict[str, str] = {}
+        self._size = 0
         self._is_long = False
         self._is_spoilt = False
         self.spoilt_count = 0
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events and answers that are whole now: names of fields in small letters, values as they are."""
+        """Return the events and answers that are whole now: names of fields in small letters, values as they are.
+
+        Raises:
+            TransientError: when no event ends any more; nothing that follows can be relied on.
+        """
         found: list[Event] = []
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             is_long, self._is_long = self._is_long or len(line) > LONGEST_LINE, False
-            if is_long:
-                self._is_spoilt = True
-            elif not line.strip(b"\r"):
-                if self._is_spoilt:
-                    self.spoilt_count += 1
-                elif self._event:
-                    found.append(self._event)
-                self._event, self._is_spoilt = {}, False
-            else:
+            self._note(len(line))
+            if line.strip(b"\r") or is_long:
+                self._is_spoilt |= is_long
                 self._add(line)
+                continue
+            if self._is_spoilt:
+                self.spoilt_count += 1
+            elif self._event:
+                found.append(self._event)
+            self._event, self._size, self._is_spoilt = {}, 0, False
         if len(self._rest) > LONGEST_LINE:
+            self._note(len(self._rest))
             self._rest, self._is_long = b"", True
         return found
 
+    def _note(self, size: int) -> None:
+        self._size += size + 1
+        if self._size > _LOST:
+            raise TransientError("it sends no end of an event; is this the manager interface?")
+        self._is_spoilt |= self._size > LONGEST_EVENT
+
     def _add(self, line: bytes) -> None:
+        if self._is_spoilt:
+            return
         name, colon, value = line.rstrip(b"\r").decode("utf-8", "replace").partition(":")
         if not colon or not name.strip() or " " in name.strip():
-            return  # the greeting, and what commands print
-        if len(self._event) >= MOST_LINES:
-            self._is_spoilt = True
-            return
+            return  # what commands print
+        self._is_spoilt = len(self._event) >= _MOST_FIELDS
         self._event.setdefault(name.strip().lower(), value.removeprefix(" ").replace("\0", "").replace("\r", " "))
 
 
@@ -92,7 +110,7 @@ def answer_to(challenge: str, secret: str) -> str:
 class Line:
     """One line of a log, the names of its columns, the format that reads it, and the event that told it."""
 
-    format: Literal["asterisk_cdr", "asterisk_cel"]
+    format: LogFormat
     header: str
     text: str
     event: Event
@@ -115,31 +133,6 @@ def line_of(event: Event) -> Line | None:
             cells = [_quoted(values.get(field, "")) for field in _CHANNEL_EVENT.values()]
             return Line("asterisk_cel", ",".join(_CHANNEL_EVENT), ",".join(cells), event)
     return None
-
-
-class OpenCalls:
-    """Lines of calls that go on: a later event is understood by them. The oldest are forgotten beyond a bound."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._lines: OrderedDict[str, list[str]] = OrderedDict()
-        self._size = 0
-
-    def note(self, line: Line) -> None:
-        """Remember a channel event, or forget its call when it was the last."""
-        call = line.event.get("linkedid", "")
-        if line.event.get("eventname") == "LINKEDID_END":
-            self._size -= sum(map(len, self._lines.pop(call, ())))
-        else:
-            self._lines.setdefault(call, []).append(line.text)
-            self._size += len(line.text)
-        while self._size > self._most_bytes:
-            _, lines = self._lines.popitem(last=False)
-            self._size -= sum(map(len, lines))
-
-    def lines(self) -> list[str]:
-        """Return what is remembered, call by call."""
-        return [line for lines in self._lines.values() for line in lines]
 
 
 def _cell(name: str, value: str) -> str:

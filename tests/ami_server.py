@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 
@@ -27,12 +28,23 @@ def record(number: int, start: str, caller: str = "0401234567", **more: str) -> 
 class AmiServer:
     """A manager interface on a port of this machine."""
 
-    def __init__(self, port: int = 0, chance: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        chance: random.Random | None = None,
+        *,
+        greeting: bytes = b"Asterisk Call Manager/5.0.2\r\n",
+        refusal: str = "Authentication failed",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`refusal`: what it says to whoever may not sign in."""
         self._chance = chance or random.Random(1)
+        self._greeting, self._refusal, self._tls = greeting, refusal, tls
         self._clients: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.login_count = 0
         self.actions: list[str] = []
+        self.asked_for: list[str] = []
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -70,12 +82,17 @@ class AmiServer:
             while True:
                 client, _ = self._socket.accept()
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+                threading.Thread(target=self._meet, args=(client,), daemon=True).start()
+
+    def _meet(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            self._serve(self._tls.wrap_socket(client, server_side=True) if self._tls else client)
 
     def _serve(self, client: socket.socket) -> None:
         challenge = str(self._chance.randrange(10**8, 10**9))
-        with contextlib.suppress(OSError), client, client.makefile("r", encoding="utf-8", newline="\r\n") as stream:
-            client.sendall(b"Asterisk Call Manager/5.0.2\r\n")
+        with contextlib.suppress(OSError), client, client.makefile("r", encoding="latin-1", newline="\r\n") as stream:
+            client.sendall(self._greeting)
             fields: dict[str, str] = {}
             for line in stream:
                 name, _, value = line.strip().partition(": ")
@@ -88,8 +105,10 @@ class AmiServer:
                     answer["Challenge"] = challenge
                 elif fields.get("Action") == "Login":
                     expected = hashlib.md5((challenge + SECRET).encode()).hexdigest()
-                    is_right = fields.get("Key") == expected and fields.get("Username") == "bypassflow"
-                    answer = {"Response": "Success" if is_right else "Error", "Message": "Authentication"}
+                    is_known = fields.get("Key") == expected or fields.get("Secret") == SECRET
+                    is_right = is_known and fields.get("Username") == "bypassflow"
+                    self.asked_for.append(fields.get("Events", ""))
+                    answer = {"Response": "Success"} if is_right else {"Response": "Error", "Message": self._refusal}
                 client.sendall(_written(answer))
                 if fields.get("Action") == "Login" and answer["Response"] == "Success":
                     with self._lock:

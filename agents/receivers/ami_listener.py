@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from agents.receivers.ami_session import AmiSession
+from agents.receivers.ami_session import Account, AmiSession
 from agents.receivers.backing_off import Backoff
 from agents.receivers.imap_mailbox import tls_context
 from agents.receivers.outbox import Outbox
@@ -17,16 +19,20 @@ from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
 from agents.receivers.running import Receiver
 from agents.receivers.site import Entry, Make, Site
-from pipeline.ami import Event, Line, OpenCalls, line_of
+from pipeline.ami import Event, line_of
+from pipeline.ami_calls import Calls, Stretch, stretch_of
 from pipeline.errors import ConfigurationError, TransientError
-from pipeline.received import Feed, Placing, place_of_lines
+from pipeline.received import Feed
 from pipeline.sources.registry import by_name
 from schemas.ami_receiver import AmiReceiver
 
-# What waits for the broker at most; then nothing is read, and the Asterisk keeps what its connection takes.
-_MOST_WAITING: Final = 20_000
+# Units: lines, seconds.
 _MOST_AT_ONCE: Final = 500
 _PAUSE: Final = 1.0
+# What happens while nobody listens is lost, so that tries do not become rare.
+_LONGEST_PAUSE: Final = 30.0
+# Classes of events, as manager.conf names them: channel events have none of their own.
+_CLASSES: Final = {"asterisk_cdr": "cdr", "asterisk_cel": "call"}
 
 
 def prepare_ami(site: Site, entries: Sequence[Entry[AmiReceiver]]) -> Sequence[Make]:
@@ -36,42 +42,44 @@ def prepare_ami(site: Site, entries: Sequence[Entry[AmiReceiver]]) -> Sequence[M
         ConfigurationError: when two listen to the same, or a secret or certificate cannot be read.
     """
     makers: list[Make] = []
-    seen: dict[tuple[str, int], str] = {}
+    seen: dict[tuple[str, int, str], str] = {}
     for entry in entries:
         settings = entry.settings
-        place = (settings.host, settings.port)
+        place = (settings.host, settings.port, settings.format)
         if place in seen:
-            raise ConfigurationError(f"{entry.where} listens to the same Asterisk as {seen[place]}; keep one of them")
+            raise ConfigurationError(
+                f"{entry.where} listens to {settings.format} of the same Asterisk as {seen[place]}; keep one of them"
+            )
         seen[place] = entry.where
         ca_file = str(site.path(settings.ca_file)) if settings.ca_file else None
         try:
             tls = tls_context("tls" if settings.tls else "none", ca_file)
         except ConfigurationError as error:
             raise ConfigurationError(f"{entry.where}: {error}") from None
-        makers.append(partial(_make, site, settings, site.secret(entry), tls))
+        account = Account(
+            settings.username, site.secret(entry), settings.authentication == "plain", _CLASSES[settings.format]
+        )
+        makers.append(partial(_make, site, settings, account, tls))
     return makers
 
 
 def _make(
     site: Site,
     settings: AmiReceiver,
-    secret: str,
+    account: Account,
     tls: ssl.SSLContext | None,
     positions: Positions,
     outbox: Outbox,
     reader: Reader,
 ) -> Receiver:
-    feeds = {
-        format: Feed(
-            source=settings.source,
-            file="ami",
-            parser=by_name(format),
-            zone=ZoneInfo(settings.timezone or site.zone),
-            zone_is_given=settings.timezone is not None,
-        )
-        for format in ("asterisk_cdr", "asterisk_cel")
-    }
-    return AmiListener(feeds, settings, secret, tls, outbox, reader, site.tell)
+    feed = Feed(
+        source=settings.source,
+        file="ami",
+        parser=by_name(settings.format),
+        zone=ZoneInfo(settings.timezone or site.zone),
+        zone_is_given=settings.timezone is not None,
+    )
+    return AmiListener(feed, settings, account, tls, outbox, reader, site.tell)
 
 
 class AmiListener:
@@ -79,120 +87,121 @@ class AmiListener:
 
     def __init__(
         self,
-        feeds: Mapping[str, Feed],
+        feed: Feed,
         settings: AmiReceiver,
-        secret: str,
+        account: Account,
         tls: ssl.SSLContext | None,
         outbox: Outbox,
         reader: Reader,
         tell: Callable[[str], None],
     ) -> None:
-        self.name = f"ami {settings.host}:{settings.port}"
-        self._feeds = feeds
-        self._settings = settings
-        self._secret = secret
+        self.name = f"ami {settings.host}:{settings.port}, {settings.format}"
+        self._feed = feed
+        self._account = account
         self._outbox = outbox
         self._reader = reader
         self._tell = tell
         self._said: set[str] = set()
         self._session = AmiSession(settings.host, settings.port, tls)
-        self._waiting: asyncio.Queue[Line] = asyncio.Queue(_MOST_WAITING)
-        self._batch: list[Line] = []
-        self._open_calls = OpenCalls(settings.lookback)
+        self._calls = Calls(settings.lookback)
+        self._untold: list[Stretch] = []
 
     async def open(self) -> None:
         """Nothing to open: the Asterisk may be away."""
 
     async def run(self) -> None:
-        """Listen and publish for ever."""
-        publishing = asyncio.create_task(self._publish_all())
-        listening = asyncio.create_task(self._listen())
-        try:
-            done, _ = await asyncio.wait([publishing, listening], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (publishing, listening):
-                task.cancel()
-            await asyncio.gather(publishing, listening, return_exceptions=True)
+        """Listen and publish for ever.
 
-    async def close(self, patience: float) -> None:
-        """Leave, and publish what was told."""
-        await self._session.close()
-        try:
-            async with asyncio.timeout(patience):
-                while self._batch or not self._waiting.empty():
-                    await self._publish()
-        except (TimeoutError, TransientError):
-            self._tell(f"{self.name}: {len(self._batch) + self._waiting.qsize():,} events were not published")
-
-    async def _listen(self) -> None:
-        backoff = Backoff()
-        was_connected = is_lost = False
+        Raises:
+            ConfigurationError: when the Asterisk refuses us.
+        """
+        backoff = Backoff(longest=_LONGEST_PAUSE)
+        was_connected = False
+        lost = ""
         while True:
             try:
-                await self._session.open(self._settings.username, self._secret)
-                if is_lost:
+                await self._session.open(self._account)
+                if lost:
                     self._tell(f"{self.name}: is heard again; what happened meanwhile is known to its logs alone")
-                was_connected, is_lost = True, False
+                was_connected, lost = True, ""
                 backoff.succeed()
                 while True:
                     await self._take(await self._session.next())
             except TransientError as error:
-                if not is_lost:
-                    lost = "connection lost: " if was_connected else ""
-                    self._tell(f"{self.name}: {lost}{error}; it is tried again")
-                is_lost = True
-            finally:
+                if str(error) != lost:
+                    lost = str(error)
+                    self._tell(f"{self.name}: {'connection lost: ' if was_connected else ''}{error}; it is tried again")
+                was_connected = False
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{self.name}: {error}") from None
+            await self._session.close()
+            await self._rest(backoff.fail())
+
+    async def close(self, patience: float) -> None:
+        """Leave, and publish what was told, also of calls that go on."""
+        try:
+            async with asyncio.timeout(patience):
+                self._note(await self._session.rest())
                 await self._session.close()
-            await asyncio.sleep(backoff.fail())
+                self._find_due(everything=True)
+                await self._publish()
+        except (TimeoutError, TransientError, ConfigurationError):
+            self._tell(f"{self.name}: some of what was told last was not published")
 
     async def _take(self, events: Sequence[Event]) -> None:
+        """Publish what is complete. Until that is done nothing more is read."""
         if self._session.spoilt_count:
             self._say("events too long to be any of Asterisk's are passed over")
-        for event in events:
-            line = line_of(event)
-            if line is not None:
-                await self._waiting.put(line)
+        self._note(events)
+        self._find_due()
+        await self._publish_surely()
 
-    async def _publish_all(self) -> None:
+    def _note(self, events: Sequence[Event]) -> None:
+        lines = [line for event in events if (line := line_of(event)) is not None and line.format == self._format]
+        if self._format == "asterisk_cel":
+            for line in lines:
+                self._calls.hear(line, time.monotonic())
+            return
+        for _, alike in groupby(lines, lambda line: line.header):
+            found = list(alike)
+            for start in range(0, len(found), _MOST_AT_ONCE):
+                self._untold.append(stretch_of(found[start : start + _MOST_AT_ONCE]))
+
+    @property
+    def _format(self) -> str:
+        return self._feed.parser.name
+
+    def _find_due(self, *, everything: bool = False) -> None:
+        due = self._calls.due(time.monotonic(), everything=everything)
+        if due is not None:
+            self._untold.append(due)
+            self._calls.told()
+
+    async def _rest(self, pause: float) -> None:
+        """Wait before the next try; calls do not go on waiting for their end meanwhile."""
+        await asyncio.sleep(pause)
+        self._find_due()
+        await self._publish_surely()
+
+    async def _publish_surely(self) -> None:
         while True:
-            if not self._batch:
-                self._batch.append(await self._waiting.get())
             try:
-                await self._publish()
+                return await self._publish()
             except TransientError:
                 await asyncio.sleep(_PAUSE)
 
     async def _publish(self) -> None:
-        """Publish what waits, up to some hundreds; it is forgotten only when the broker keeps it."""
-        while len(self._batch) < _MOST_AT_ONCE and not self._waiting.empty():
-            self._batch.append(self._waiting.get_nowait())
-        for header in dict.fromkeys(line.header for line in self._batch):
-            await self._send([line for line in self._batch if line.header == header])
-        for line in self._batch:
-            if line.format == "asterisk_cel":
-                self._open_calls.note(line)
-        self._batch = []
-
-    async def _send(self, lines: Sequence[Line]) -> None:
-        """Publish lines of one form."""
-        known = self._open_calls.lines() if lines[0].format == "asterisk_cel" else []
-        before = [lines[0].header, *known]
-        content = "\n".join((*before, *(line.text for line in lines))).encode()
-        place = _behind(len(before), place_of_lines(content))
-        received = await self._reader.read(self._feeds[lines[0].format], content, place)
-        for warning in received.warnings:
-            self._say(warning)
-        await self._outbox.send(received.publications)
+        """Publish what waits; it is forgotten only when the broker keeps it."""
+        while self._untold:
+            stretch = self._untold[0]
+            received = await self._reader.read(self._feed, stretch.content, stretch.place)
+            for warning in received.warnings:
+                self._say(warning)
+            await self._outbox.send(received.publications)
+            del self._untold[0]
 
     def _say(self, sentence: str) -> None:
         """Say a sentence once."""
         if sentence not in self._said and len(self._said) < 1_000:
             self._said.add(sentence)
             self._tell(f"{self.name}: {sentence}")
-
-
-def _behind(known_count: int, place: Placing) -> Placing:
-    """Return places for the lines behind those that are there to be understood by."""
-    return lambda written: place(written) if int(written.partition("#")[0]) > known_count else None

@@ -5,16 +5,29 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from pipeline.ami import AmiReader, Event, answer_to
-from pipeline.errors import TransientError
+from pipeline.ami import GREETING, AmiReader, Event, answer_to
+from pipeline.errors import ConfigurationError, TransientError
 
 _PIECE: Final = 64 * 1024
+_MOST_PIECES: Final = 64
 # Units: seconds.
+_MOMENT: Final = 0.05
 _CONNECT_TIMEOUT: Final = 10.0
 _PING: Final = 15.0
 _SILENCE: Final = 45.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who signs in. `is_plain`: the secret itself is sent; `events`: the class of events that is asked for."""
+
+    username: str
+    secret: str
+    is_plain: bool
+    events: str
 
 
 class AmiSession:
@@ -25,60 +38,58 @@ class AmiSession:
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: list[Event] = []
         self._events = AmiReader()
+        self._silence = 0.0
 
-    async def open(self, username: str, secret: str) -> None:
-        """Connect and sign in for events of calls and their records.
+    async def open(self, account: Account) -> None:
+        """Connect and sign in.
 
         Raises:
             TransientError: when that is not possible now.
+            ConfigurationError: when we are refused.
         """
-        self._events = AmiReader()
+        self._events, self._silence = AmiReader(), 0.0
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 self._reader, self._writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-                self._say(Action="Challenge", AuthType="MD5")
-                challenge = (await self._answer()).get("challenge")
-                if not challenge:
-                    raise TransientError("it offers no challenge; is this the manager interface?")
-                self._say(
-                    Action="Login",
-                    AuthType="MD5",
-                    Username=username,
-                    Key=answer_to(challenge, secret),
-                    Events="call,cdr",
-                )
-                if (await self._answer()).get("response") != "Success":
-                    raise TransientError("it refuses the user name or the secret; see manager.conf")
+                await self._be_greeted()
+                await self._sign_in(account)
         except TimeoutError:
             raise TransientError("it does not answer") from None
+        except ssl.SSLCertVerificationError:
+            raise TransientError("its certificate is not trusted, or has another name; see ca_file and host") from None
+        except ssl.SSLError:
+            raise TransientError("it speaks no TLS at this port; see port and tls") from None
         except OSError as error:
             raise TransientError(f"it cannot be reached: {(error.strerror or type(error).__name__).lower()}") from None
 
     async def next(self) -> list[Event]:
-        """Return what it told next, some events at once.
+        """Return what it told next, some events at once; none when it was silent for a while.
 
         Raises:
             TransientError: when the connection is lost, or nothing is heard any more.
         """
-        silence = 0.0
-        while not self._waiting:
-            reading = asyncio.ensure_future(self._reader.read(_PIECE))
+        if not self._waiting:
             try:
-                done, _ = await asyncio.wait([reading], timeout=_PING)
-            finally:
-                if not reading.done():
-                    reading.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await reading
-            if done:
-                self._take(reading)
-                silence = 0.0
-                continue
-            silence += _PING
-            if silence >= _SILENCE:
-                raise TransientError("nothing is heard of it")
-            self._say(Action="Ping")
+                async with asyncio.timeout(_PING):
+                    self._waiting += await self._read()
+                self._silence = 0.0
+            except TimeoutError:
+                self._silence += _PING
+                if self._silence >= _SILENCE:
+                    raise TransientError("nothing is heard of it") from None
+                self._say(Action="Ping")
+            except OSError as error:
+                raise TransientError(f"the connection failed: {(error.strerror or 'broken').lower()}") from None
         found, self._waiting = self._waiting, []
+        return found
+
+    async def rest(self) -> list[Event]:
+        """Return what it told already and nobody asked for, without waiting for more; nothing when it is gone."""
+        found, self._waiting = self._waiting, []
+        with suppress(TimeoutError, OSError, TransientError):
+            for _ in range(_MOST_PIECES if self._writer is not None else 0):
+                async with asyncio.timeout(_MOMENT):
+                    found += await self._read()
         return found
 
     @property
@@ -91,17 +102,46 @@ class AmiSession:
         writer, self._writer, self._waiting = self._writer, None, []
         if writer is not None:
             writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await writer.wait_closed()
 
-    def _take(self, reading: asyncio.Future[bytes]) -> None:
+    async def _be_greeted(self) -> None:
         try:
-            piece = reading.result()
-        except OSError as error:
-            raise TransientError(f"the connection failed: {(error.strerror or 'broken').lower()}") from None
-        if not piece:
-            raise TransientError("it closed the connection")
-        self._waiting += self._events.feed(piece)
+            line = await self._reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            line = error.partial
+            if not line:
+                raise TransientError(
+                    "it closes the connection without a greeting; see permit in manager.conf, and tls"
+                ) from None
+        except asyncio.LimitOverrunError:
+            line = b""
+        if not line.lower().startswith(GREETING):
+            raise TransientError("it does not greet as a manager interface; see host, port and tls")
+
+    async def _sign_in(self, account: Account) -> None:
+        if account.is_plain:
+            proof = {"Secret": account.secret}
+        else:
+            self._say(Action="Challenge", AuthType="MD5")
+            challenge = (await self._answer()).get("challenge")
+            if not challenge:
+                raise ConfigurationError(
+                    'it offers no challenge; set authentication = "plain", which needs tls, or see manager.conf'
+                )
+            proof = {"AuthType": "MD5", "Key": answer_to(challenge, account.secret)}
+        self._say(Action="Login", Username=account.username, **proof, Events=account.events)
+        answer = await self._answer()
+        if answer.get("response", "").lower() == "success":
+            return
+        # Its own words are not shown: they may hold what we sent.
+        words = answer.get("message", "").lower()
+        if "in use" in words:
+            raise TransientError("somebody else is signed in; see allowmultiplelogin in manager.conf")
+        if "permission" in words:
+            raise ConfigurationError("it refuses permission to sign in; see read, deny and permit in manager.conf")
+        raise ConfigurationError("it refuses the user name, the secret or our address; see manager.conf")
 
     async def _answer(self) -> Event:
         """Return the answer to what was asked; events may stand before it."""
@@ -109,11 +149,13 @@ class AmiSession:
             for place, event in enumerate(self._waiting):
                 if "response" in event:
                     return self._waiting.pop(place)
-            piece = await self._reader.read(_PIECE)
-            if not piece:
-                raise TransientError("it closed the connection")
-            self._waiting += self._events.feed(piece)
-            del self._waiting[1_000:]
+            self._waiting += await self._read()
+
+    async def _read(self) -> list[Event]:
+        piece = await self._reader.read(_PIECE)
+        if not piece:
+            raise TransientError("it closed the connection")
+        return self._events.feed(piece)
 
     def _say(self, **fields: str) -> None:
         assert self._writer is not None

@@ -163,7 +163,7 @@ class Switchboard(Known):
     def configuration(self) -> str:
         return (
             f'[[receiver]]\nkind = "ami"\nsource = "{self.source}"\nport = {self.server.port}\n'
-            'username = "bypassflow"\nsecret_env = "AMI_SECRET"\n'
+            'format = "asterisk_cdr"\nusername = "bypassflow"\nsecret_env = "AMI_SECRET"\n'
         )
 
     def call(self, number: int) -> dict[str, str]:

@@ -26,7 +26,7 @@ META = (
     'verify_token_env = "HOOK_SECRET"\n'
 )
 SMTP = '[[receiver]]\nkind = "smtp"\nsource = "mail"\n'
-AMI = '[[receiver]]\nkind = "ami"\nsource = "pbx"\nusername = "bypassflow"\n'
+AMI = '[[receiver]]\nkind = "ami"\nsource = "pbx"\nformat = "asterisk_cdr"\nusername = "bypassflow"\n'
 IMAP = '[[receiver]]\nkind = "imap"\nsource = "mail"\nhost = "imap.acme.fi"\nusername = "sales@acme.fi"\n'
 
 GRAPH = (
@@ -69,6 +69,8 @@ def problem(text: str, base: Path, **environment: str) -> str:
         (AMI, "expected one of secret_env and secret_file, found neither"),
         (AMI + 'secret_env = "NONE"\n', "the environment has no NONE"),
         (AMI + 'secret_file = "none"\n', "secret_file"),
+        (AMI + 'secret_env = "HOME"\nauthentication = "plain"\n', "sends the secret in clear; set tls = true"),
+        (AMI.replace("asterisk_cdr", "queue_log") + 'secret_env = "A"\n', "'asterisk_cdr'"),
         (AMI.replace('"bypassflow"', '"a\\nAction: Logoff"') + 'secret_env = "A"\n', "username"),
         ("[receive]\nwaiting_records = 1\n", "1000"),
     ],
