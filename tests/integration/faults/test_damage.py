@@ -67,7 +67,7 @@ def test_a_damaged_log_of_writes_is_put_aside_and_read_again(kafka_settings: Kaf
         wal = pipeline.db.with_name(f"{pipeline.db.name}.wal")
         data = bytearray(wal.read_bytes())
         middle = len(data) // 2
-        data[middle : middle + 64] = bytes(64)
+        data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
         wal.write_bytes(data)
         pipeline.start("sink")
         pipeline.publish(second)
