@@ -91,6 +91,20 @@ def fill_suitecrm(engine: sa.Engine) -> None:
     put(engine, "cases", {"id": "case-1", **_times(32), "account_id": "account-1"})
 
 
+def fill_suitecrm_with_cases(engine: sa.Engine) -> None:
+    """Put in one of everything, and cases known by their contacts, of nobody, and deleted."""
+    fill_suitecrm(engine)
+    put(engine, "cases", {"id": "case-2", **_times(32)})
+    put(engine, "cases", {"id": "case-3", **_times(32), "account_id": "account-1", "deleted": True})
+    put(engine, "contacts_cases", pair("cc-2", 32, case_id="case-2", contact_id="contact-1"))
+    for number in (2, 3):
+        on = {"parent_type": "Cases", "parent_id": f"case-{number}"}
+        put(engine, "notes", {"id": f"note-{number}", **_times(33), **on})
+    mail = {"type": "inbound", "status": "read", "message_id": "<a4@mail.customer.example>"}
+    put(engine, "emails", {"id": "email-4", **_times(34), **mail})
+    put(engine, "emails_beans", pair("eb-9", 34, email_id="email-4", bean_id="case-2", bean_module="Cases"))
+
+
 def fill_espocrm(engine: sa.Engine) -> None:
     """Put in one of everything, of EspoCRM."""
 
@@ -129,7 +143,28 @@ def fill_espocrm(engine: sa.Engine) -> None:
         party = {"email_id": "mail1", "email_address_id": f"e{which}", "address_type": "to"}
         put(engine, "email_email_address", {"id": which, **party, "deleted": False})
     put(engine, "task", {"id": "t1", **entity(22), **ours, "parent_type": "Lead", "parent_id": "l1"})
-    put(engine, "case", {"id": "k1", **entity(30), **ours, "account_id": "a1"})
+    case: dict[str, Any] = {**entity(30), **ours}
+    put(
+        engine,
+        "case",
+        {"id": "k1", **case, "account_id": "a1"},
+        {"id": "k2", **case},
+        {"id": "k3", **case, "lead_id": "l1"},
+    )
+    put(engine, "case", {"id": "k4", **case, "account_id": "a1", "deleted": True}, {"id": "k5", **case})
+    for number, (name, is_gone) in enumerate((("c1", False), ("c2", True)), start=1):
+        put(engine, "case_contact", {"id": number, "case_id": "k2", "contact_id": name, "deleted": is_gone})
+    for number in (2, 3, 4, 5):
+        on = {"parent_type": "Case", "parent_id": f"k{number}"}
+        put(engine, "meeting", {"id": f"m{number}", **entity(31), **ours, "status": "Held", "date_end": at(40), **on})
+    put(engine, "meeting", {"id": "m6", **entity(32), **ours, "status": "Canceled"})
+    put(engine, "meeting_lead", {"id": 1, "meeting_id": "m1", "lead_id": "l1", "deleted": False})
+    put(engine, "call", {"id": "call3", **entity(33), **ours, **talk, "deleted": True, "account_id": "a1"})
+    sent = {"status": "Sent", "message_id": "<s1@acme.example>", "date_sent": at(34)}
+    put(engine, "email", {"id": "mail3", **entity(34), **ours, **sent, "parent_type": "Account", "parent_id": "a1"})
+    for kind in ("Post", "Update"):
+        put(engine, "note", {"id": kind, **entity(35), "type": kind, "parent_type": "Contact", "parent_id": "c2"})
+    put(engine, "contact", {"id": "c3", **entity(36), "deleted": True})
 
 
 def fill_odoo(engine: sa.Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -163,7 +163,8 @@ class _Fitter:
         self._require(related.table, place, must)
         if related.updated is not None:
             self._check_time(related.table, place, related.updated, is_compared=True)
-        return FittedRelated(related, place, link)
+        held = tuple(name for name in related.optional if name in place.names)
+        return FittedRelated(replace(related, columns=(*related.columns, *held)), place, link)
 
     # Tables and columns
 

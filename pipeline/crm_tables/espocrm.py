@@ -34,9 +34,10 @@ def _attributes(row: Row) -> dict[str, Any]:
 
 
 def _ties(related: Mapping[str, Sequence[Row]]) -> Iterator[Tie]:
-    for table, rows in related.items():
+    for name, rows in related.items():
+        table = name.partition(":")[0]
         for row in map(_attributes, rows):
-            yield from ties_of("Case" if table == "case" else table, row)
+            yield from ties_of(table, row)
             if table == "email_email_address":
                 yield from ties_of("entity_email_address", row)  # its linked columns
             for end, what in _NAMES.items():
@@ -71,10 +72,20 @@ def _pairs(table: str, key: str, other: str) -> Related:
 def _attended(name: str) -> tuple[Related, ...]:
     pairs = (_pairs(f"{name}_contact", f"{name}_id", "contact_id"), _pairs(f"{name}_lead", f"{name}_id", "lead_id"))
     assert all(each.table in LINKS for each in pairs)
-    return (*pairs, _CASE)
+    return (*pairs, *_CASE)
 
 
-_CASE: Final = Related("case", "case", "id", ("id", "account_id"), of="parent_id", is_optional=True)
+# The case on which something was logged, and its contacts.
+_CASE: Final = (
+    Related(
+        "Case", "case", "id", ("id", "account_id"), ("contact_id", "lead_id"), of="parent_id", deleted="deleted",
+        is_optional=True,
+    ),
+    Related(
+        "case_contact:parent_id", "case_contact", "case_id", ("case_id", "contact_id"), of="parent_id",
+        deleted="deleted", is_optional=True,
+    ),
+)  # fmt: skip
 # Whose the addresses of an email are.
 _OWNERS: Final = Link(
     "entity_email_address", "email_address_id", "email_address_id", ("entity_id", "entity_type"), deleted="deleted",
@@ -124,11 +135,14 @@ LAYOUT: Final = Layout(
                 "email_email_address", "email_email_address", "email_id", ("email_id", "email_address_id"),
                 deleted="deleted", link=_OWNERS,
             ),
-            _CASE, optional=("account_id", "sent_by_id", "from_string"),
+            *_CASE, optional=("account_id", "sent_by_id", "from_string"),
         ),
-        _table("Task", "activity", (*_LOGGED, "status"), _CASE, optional=("account_id", "contact_id")),
-        _table("Note", "activity", (*_STATE, "created_by_id", *_PARENT, "type"), _CASE, where=(("type", ("Post",)),)),
-        _table("Case", "ticket", (*_STATE, *_PEOPLE, "account_id"), optional=("contact_id", "lead_id")),
+        _table("Task", "activity", (*_LOGGED, "status"), *_CASE, optional=("account_id", "contact_id")),
+        _table("Note", "activity", (*_STATE, "created_by_id", *_PARENT, "type"), *_CASE, where=(("type", ("Post",)),)),
+        _table(
+            "Case", "ticket", (*_STATE, *_PEOPLE, "account_id"), _pairs("case_contact", "case_id", "contact_id"),
+            optional=("contact_id", "lead_id"),
+        ),
     ),
     zone="UTC",
 )  # fmt: skip

@@ -24,7 +24,22 @@ _PARENT: Final = ("parent_type", "parent_id")
 _PHONES: Final = ("phone_mobile", "phone_work", "phone_home", "phone_other", "phone_fax")
 _ADDRESSES: Final = "email_addr_bean_rel"
 
-_CASES: Final = Related("cases", "cases", "id", ("id", "account_id"), of="parent_id", is_optional=True)
+_ON_CASE: Final = ("case_id", "contact_id")
+# The case on which something was logged, and its contacts.
+_CASES: Final = (
+    Related("cases", "cases", "id", ("id", "account_id"), of="parent_id", deleted="deleted", is_optional=True),
+    Related(
+        "contacts_cases", "contacts_cases", "case_id", _ON_CASE, of="parent_id", deleted="deleted", is_optional=True
+    ),
+)  # fmt: skip
+
+
+def _beans(name: str, link: Link) -> Related:
+    """Return what belongs to the cases that an email is tied to."""
+    return Related(
+        f"{name}:emails_beans", "emails_beans", "email_id", ("bean_id",), deleted="deleted",
+        where=(("bean_module", ("Cases",)),), link=link, is_optional=True,
+    )  # fmt: skip
 
 
 def _addresses(module: str) -> Related:
@@ -46,7 +61,8 @@ def _pairs(table: str) -> Related:
 
 
 def _ties(related: Mapping[str, Sequence[Row]]) -> Iterator[Tie]:
-    for table, rows in related.items():
+    for name, rows in related.items():
+        table = name.partition(":")[0]
         for row in rows:
             yield from ties_of(table, row)
             if table == _ADDRESSES and row["email_address"]:
@@ -95,11 +111,11 @@ LAYOUT: Final = Layout(
         _table("users", "user", ("user_name",), _addresses("Users"), must=True),
         _table(
             "calls", "activity", (*_LOGGED, "status", "direction", "date_start", "date_end"), _pairs("calls_contacts"),
-            _pairs("calls_leads"), _CASES, must=True,
+            _pairs("calls_leads"), *_CASES, must=True,
         ),
         _table(
             "meetings", "activity", (*_LOGGED, "status", "date_start", "date_end"), _pairs("meetings_contacts"),
-            _pairs("meetings_leads"), _CASES,
+            _pairs("meetings_leads"), *_CASES,
         ),
         _table(
             "emails", "activity", (*_LOGGED, "type", "status", "message_id"),
@@ -111,11 +127,13 @@ LAYOUT: Final = Layout(
                 "emails_text", "emails_text", "email_id", ("email_id", "from_addr", "to_addrs", "cc_addrs"),
                 is_optional=True,
             ),
-            _CASES, optional=("date_sent_received", "date_sent"),
+            _beans("cases", Link("cases", "bean_id", "id", ("id", "account_id"), deleted="deleted")),
+            _beans("contacts_cases", Link("contacts_cases", "bean_id", "case_id", _ON_CASE, deleted="deleted")),
+            *_CASES, optional=("date_sent_received", "date_sent"),
         ),
-        _table("notes", "activity", (*_LOGGED, "contact_id"), _CASES),
-        _table("tasks", "activity", (*_LOGGED, "contact_id", "status"), _CASES),
-        _table("cases", "ticket", (*_STATE, *_PEOPLE, "account_id")),
+        _table("notes", "activity", (*_LOGGED, "contact_id"), *_CASES),
+        _table("tasks", "activity", (*_LOGGED, "contact_id", "status"), *_CASES),
+        _table("cases", "ticket", (*_STATE, *_PEOPLE, "account_id"), _pairs("contacts_cases")),
     ),
     zone="UTC",
 )  # fmt: skip

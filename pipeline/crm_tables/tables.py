@@ -38,14 +38,16 @@ class Link:
 class Related:
     """A table with any number of rows for one row: its column `key` is that one's column `of`, None for its id.
 
-    A row whose column `deleted` says yes does not count; its change does. `updated`: a change here makes the row above
-    new, None where nothing tells of it. One that is optional is passed over where it is not there.
+    `columns` must be there, `optional` ones may. A row whose column `deleted` says yes does not count; its change does.
+    `updated`: a change here makes the row above new, None where nothing tells of it. One that is optional is passed
+    over where it is not there.
     """
 
     name: str
     table: str
     key: str
     columns: tuple[str, ...]
+    optional: tuple[str, ...] = ()
     of: str | None = None
     updated: str | None = None
     deleted: str | None = None

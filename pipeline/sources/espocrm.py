@@ -14,6 +14,9 @@ from pipeline.sources.registry import Format
 
 _TABLES: Final = frozenset({*LINKS, "entity_email_address"})
 
+# What says whose a case is.
+_CASES: Final = frozenset({"Case", "case_contact"})
+
 # What numbers and addresses of anybody stand in.
 _ADDRESSES: Final = frozenset({"email_address", "entity_email_address", "phone_number", "entity_phone_number"})
 
@@ -82,6 +85,7 @@ class EspoCrm(ModuleExport):
             "call_lead": ("callId leadId status deleted",),
             "meeting_contact": ("meetingId contactId status deleted",),
             "meeting_lead": ("meetingId leadId status deleted",),
+            "case_contact": ("caseId contactId",),
             "entity_email_address": ("entityId emailAddressId entityType",),
             "entity_phone_number": ("entityId phoneNumberId entityType",),
             "email_email_address": ("emailId emailAddressId addressType",),
@@ -108,17 +112,19 @@ class EspoCrm(ModuleExport):
         frozenset({"userName", "type", "lastName"}),
         frozenset({"entityId", "entityType"}),
         frozenset({"emailId", "emailAddressId"}),
+        frozenset({"caseId", "contactId"}),
         frozenset({"status", "deleted"}),
         frozenset({"lower", "deleted"}),
         frozenset({"numeric", "deleted"}),
     )
     tables = _TABLES
     needs: ClassVar = {
-        "Call": frozenset({"call_contact", "call_lead", "Case"}),
-        "Meeting": frozenset({"meeting_contact", "meeting_lead", "Case"}),
-        "Email": frozenset({"email_email_address", "entity_email_address", "Contact", "Lead", "Case"}),
-        "Task": frozenset({"Case"}),
-        "Note": frozenset({"Case"}),
+        "Call": frozenset({"call_contact", "call_lead", *_CASES}),
+        "Meeting": frozenset({"meeting_contact", "meeting_lead", *_CASES}),
+        "Email": frozenset({"email_email_address", "entity_email_address", "Contact", "Lead", *_CASES}),
+        "Task": _CASES,
+        "Note": _CASES,
+        "Case": frozenset({"case_contact"}),
         **dict.fromkeys(("Contact", "Lead", "Account", "User"), _ADDRESSES),
     }
     told = staticmethod(told)

@@ -29,7 +29,7 @@ FIELDS: Final = (
     "lastName", "phoneNumber", "phoneNumberData", "emailAddress", "emailAddressData", "website", "industry", "type",
     "billingAddressCity", "sicCode", "opportunityAmount", "convertedAt", "createdAccountId", "createdContactId",
     "source", "userName", "number", "post", "leadId", "meetingId", "emailId", "emailAddressId", "phoneNumberId",
-    "entityId", "entityType", "addressType", "name", "lower", "numeric", "role", "primary",
+    "entityId", "entityType", "caseId", "addressType", "name", "lower", "numeric", "role", "primary",
 )  # fmt: skip
 """The fields that are read, and those that a mapping may name; call_id has none until a mapping gives it one."""
 
@@ -43,6 +43,7 @@ LINKS: Final[Mapping[str, tuple[str, str, str]]] = {
     "call_lead": ("callId", "leadId", "contact"),
     "meeting_contact": ("meetingId", "contactId", "contact"),
     "meeting_lead": ("meetingId", "leadId", "contact"),
+    "case_contact": ("caseId", "contactId", "contact"),
     "entity_phone_number": ("entityId", "phoneNumberId", "phone id"),
     "phone_number": ("id", "name", "phone"),
     "email_address": ("id", "name", "address"),
@@ -75,7 +76,8 @@ def told(module: str, row: Mapping[str, Any], clock: Clock, tied: Tied) -> Seque
     if module == "Case":
         logged = time_logged(clock, row, ("createdAt",))
         ticket = {"kind": "ticket", "ticket_id": record_id, **logged, **_people(row), **version}
-        return on_customers(ticket, *_customers(row))
+        contacts, accounts = _customers(row)
+        return on_customers(ticket, [*contacts, *tied(record_id, "contact")], accounts)
     party = {"phones": phones, "emails": emails, **version}
     if module == "Account":
         segment = next(iter(texts_of(row, ("industry", "type"))), None)
@@ -160,7 +162,8 @@ def _activity(
 
 def _customers(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return the contacts and accounts that a row names itself."""
-    contacts = [*ids_in(row.get("contactsIds")), *ids_in(row.get("leadsIds")), *ids_in(row.get("contactId"))]
+    names = ("contactsIds", "leadsIds", "contactId", "leadId")
+    contacts = [other for name in names for other in ids_in(row.get(name))]
     return contacts, ids_in(row.get("accountId"))
 
 

@@ -16,7 +16,7 @@ from pipeline.sources.discovery import discover
 from pipeline.sources.feeding import feed
 from schemas.settings import Configuration
 from tests.crm_pulls import Facts, facts_of, gather, settings
-from tests.crm_rows import at, fill_espocrm, fill_odoo, fill_suitecrm
+from tests.crm_rows import at, fill_espocrm, fill_odoo, fill_suitecrm_with_cases
 from tests.crm_schemas import espocrm, odoo, suitecrm
 
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -60,8 +60,8 @@ def crm_at(path: Path) -> sa.Engine:
 @pytest.mark.parametrize(
     ("mapping", "tables", "fill", "counts"),
     [
-        ("suitecrm", suitecrm, fill_suitecrm, {"account": 1, "contact": 3, "activity": 13, "identifier": 8}),
-        ("espocrm", espocrm, fill_espocrm, {"account": 1, "contact": 3, "activity": 9, "identifier": 6}),
+        ("suitecrm", suitecrm, fill_suitecrm_with_cases, {"account": 1, "contact": 3, "activity": 18, "identifier": 8}),
+        ("espocrm", espocrm, fill_espocrm, {"account": 1, "contact": 4, "activity": 21, "identifier": 6}),
         ("odoo", odoo, fill_odoo, {"account": 1, "contact": 5, "activity": 20, "identifier": 12}),
     ],
 )
