@@ -53,7 +53,7 @@ _MICROSECOND = timedelta(microseconds=1)
 # Pairs from which a customer's are worked out one after the other and not written down all at once.
 CROWD_PAIRS = 20_000
 # Facts from which a second thread saves more time than it costs processor; live, other processes want that.
-_WORTH_THREADS = 50_000
+_WORTH_THREADS = 150_000
 # Rows from which a step's table is emptied after the fold and not only before the next.
 _LARGE = 10_000
 _SIZED = ("interaction", "leg", "mail_copy", "activity", "contact_fact")
