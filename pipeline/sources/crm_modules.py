@@ -19,7 +19,7 @@ from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject, as_far_as
 from pipeline.sources.crm_values import Clock
 from pipeline.sources.json_outline import first_members
 from pipeline.sources.registry import ReadContext
-from pipeline.sources.side_tables import file_state, folder_state
+from pipeline.sources.side_tables import FolderStamp, file_state
 from pipeline.sources.translation import Fields
 
 MOST_KEPT: Final = 4
@@ -115,7 +115,7 @@ class ModuleExport(CrmExport):
         given = context.options.get("siblings")
         key = (self.name, needed, path.parent, repr(given))
         kept = _LOOKED.pop(key, None)
-        if kept is None or not kept.is_fresh(path.parent):
+        if kept is None or not kept.stamp.is_fresh():
             kept = _Looked(path, self, needed, context)
         _LOOKED[key] = kept
         while len(_LOOKED) > MOST_KEPT:
@@ -142,26 +142,16 @@ class _Looked:
     """
 
     def __init__(self, path: Path, system: ModuleExport, needed: frozenset[str], context: ReadContext) -> None:
-        self._folder = folder_state(path.parent)
-        self._files: dict[Path, tuple[int, int]] = {}
+        self.stamp = FolderStamp(path.parent)
         self.warnings: list[str] = []
         self.beside = Beside()
         for sibling, layout, other in told_beside(path, context, system.lists, system.tell):
             if other.name in needed:
                 columns = system.columns(other.name)
-                self._files[sibling] = file_state(sibling)
+                self.stamp.files[sibling] = file_state(sibling)
                 with as_far_as_it_goes(sibling, self.warnings):
                     rows = (columns.values(each.value) for each in layout.records(sibling) if each.problem is None)
                     self.beside.tie(tie for row in rows for tie in system.ties(other.name, row))
-
-    def is_fresh(self, folder: Path) -> bool:
-        """Return whether the folder has the same files, and those that said something are as they were."""
-        try:
-            return folder_state(folder) == self._folder and all(
-                file_state(file) == state for file, state in self._files.items()
-            )
-        except OSError:
-            return False
 
 
 _LOOKED: Final[OrderedDict[tuple[str, frozenset[str], Path, str], _Looked]] = OrderedDict()

@@ -61,7 +61,7 @@ def look_beside(
         return {}
     key = (path.parent, what)
     index = _INDEXES.get(key)
-    if index is None or not index.is_fresh(path.parent):
+    if index is None or not index.stamp.is_fresh():
         index = _INDEXES[key] = _Index(path, read, join)
         if len(_INDEXES) > MOST_INDEXES:
             _INDEXES.popitem(last=False)
@@ -74,6 +74,24 @@ def look_beside(
     return found if path in index.files else {**found, **gather([path], wanted, read, join)}
 
 
+class FolderStamp:
+    """How a folder was, and those of its files that said something: `files`, each with its state when it said it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._state = folder_state(folder)
+        self.files: dict[Path, tuple[int, int]] = {}
+
+    def is_fresh(self) -> bool:
+        """Return whether the folder has the same files, and those that said something are as they were."""
+        try:
+            return folder_state(self._folder) == self._state and all(
+                file_state(file) == state for file, state in self.files.items()
+            )
+        except OSError:
+            return False
+
+
 class _Index:
     """What the files of a folder say of all ids; nothing when these are too many. `files`: those that were read."""
 
@@ -83,30 +101,19 @@ class _Index:
         read: Callable[[Path], Iterator[tuple[str, Any]]],
         join: Callable[[Any, Any], Any] | None,
     ) -> None:
-        self._folder = folder_state(path.parent)
+        self.stamp = FolderStamp(path.parent)
         self.words: dict[str, Any] | None = {}
         self.files = sorted(files_beside(path), key=lambda file: file.name)
-        # Of the files that say something: how they were when they said it.
-        self._sayers: dict[Path, tuple[int, int]] = {}
         words = self.words
         for file in self.files:
             with suppress(InvalidRecord, OSError):
                 state = file_state(file)
                 for name, value in read(file):
-                    self._sayers[file] = state
+                    self.stamp.files[file] = state
                     words[name] = join(words[name], value) if join is not None and name in words else value
                     if len(words) > MOST_INDEXED:
                         self.words = None
                         return
-
-    def is_fresh(self, folder: Path) -> bool:
-        """Return whether the folder has the same files, and those that said something are as they were."""
-        try:
-            return folder_state(folder) == self._folder and all(
-                file_state(file) == state for file, state in self._sayers.items()
-            )
-        except OSError:
-            return False
 
 
 _INDEXES: Final[OrderedDict[tuple[Path, Hashable], _Index]] = OrderedDict()
