@@ -83,8 +83,8 @@ def directory_entry(record: Representative, context: ReadContext) -> Row:
         InvalidRecord: when the row has no team or its validity ends before it begins.
     """
     phone, email = context.identifiers.phone, context.identifiers.email
-    valid_from = tick(record.valid_from, context.zone) if record.valid_from is not None else None
-    valid_to = tick(record.valid_to, context.zone) if record.valid_to is not None else None
+    valid_from = _day_begins("valid_from", record.valid_from, context)
+    valid_to = _day_begins("valid_to", record.valid_to, context)
     if not record.team.strip():
         raise InvalidRecord("team is empty; every row belongs to a team")
     if valid_from is not None and valid_to is not None and valid_to <= valid_from:
@@ -198,6 +198,13 @@ def _place(position: int | str, context: ReadContext) -> Row:
 def _version(record: Contact | Account | Activity | Ticket, context: ReadContext) -> Row:
     updated = tick(record.updated_at, context.zone) if record.updated_at is not None else None
     return {"updated_at": updated, "deleted": record.deleted}
+
+
+def _day_begins(name: str, day: date | None, context: ReadContext) -> int | None:
+    try:
+        return None if day is None else tick(day, context.zone)
+    except OverflowError:
+        raise InvalidRecord(f"{name} is out of range; leave it empty where there is no such day") from None
 
 
 def _word(text: str | None) -> str | None:

@@ -536,3 +536,10 @@ def test_a_value_that_no_column_holds_costs_its_own_record_and_no_other() -> Non
 
 def test_an_unanswered_call_of_ages_is_refused() -> None:
     assert "more than 7 days" in refused(status="unanswered", duration_seconds=1e300)
+
+
+def test_a_day_that_no_instant_stands_for_is_refused_by_its_name() -> None:
+    entry = {"kind": "representative", "representative_id": "r1", "team": "Sales", "function": "other"}
+    facts, rejections = normalised({**entry, "valid_from": "0001-01-01"})
+    assert facts == {}
+    assert "valid_from is out of range" in rejections[0]
