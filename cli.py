@@ -1129,8 +1129,9 @@ def sink(
 def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
     """Take in events as they happen.
 
-    Runs all receivers of the configuration, which follow files and listen for webhooks, and publishes what they take
-    in to the raw topics. A sender is told that a record is taken when the broker keeps it. Stops at SIGTERM.
+    Runs all receivers of the configuration, which follow files, look into mailboxes, and listen for webhooks, mail and
+    an Asterisk, and publishes what they take in to the raw topics. A sender is told that a record is taken when the
+    broker keeps it. Stops at SIGTERM.
     """
     from agents.log import KafkaLog
     from agents.receivers.assembly import Assembly

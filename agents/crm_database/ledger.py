@@ -87,7 +87,7 @@ class Ledger:
         """Open a ledger, made where there is none. `keeps_values`: records stay in it after they were given on.
 
         Raises:
-            ConfigurationError: when another process has it, it is damaged, or cannot be written.
+            ConfigurationError: when another process has it, it is damaged or of another version, or cannot be written.
         """
         self._path = path
         self._keeps_values = keeps_values
@@ -121,7 +121,9 @@ class Ledger:
         self._db.execute("COMMIT")
         values = json.loads(text)
         if values["form"] != _FORM:
-            raise ValueError("a file of another version")
+            raise ConfigurationError(
+                f"{self._path} was written by another version of bypassflow; remove it, and everything is read again"
+            )
         current = values.pop("current")
         return State(**values, current=None if current is None else Pass(**current))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -407,6 +409,13 @@ def test_one_ledger_has_one_process(crm: sa.Engine, tmp_path: Path) -> None:
 def test_a_damaged_ledger_is_named(crm: sa.Engine, tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"no database" * 1000)
     assert "is damaged; remove it" in refusal(tmp_path)
+
+
+def test_a_ledger_of_another_version_is_not_called_damaged(crm: sa.Engine, tmp_path: Path) -> None:
+    pull_at(WHEN, tmp_path, Feed())
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE state SET value = json_set(value, '$.form', 0)")
+    assert "was written by another version of bypassflow; remove it" in refusal(tmp_path)
 
 
 def test_the_ledger_keeps_no_identifiers_that_were_given_on_and_is_its_owners_alone(
