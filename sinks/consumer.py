@@ -25,10 +25,12 @@ State = Literal["running", "paused", "waiting"]
 
 # A batch is what comes within this time, or so many bytes of one topic.
 PACE: Final = 0.1
-BATCH_BYTES: Final = 4_000_000
+BATCH_BYTES: Final = 12_000_000
 # After so many bytes there are more to come: they are gathered for as long as the batch took to write, because few big
-# batches cost less than many small ones.
+# batches cost less than many small ones; not for longer, because what came last would wait in vain. Unit of the
+# second: seconds.
 BULK_BYTES: Final = 1_000_000
+LONGEST_REST: Final = 0.3
 # A merge is due after this time even when there is little to merge.
 SETTLE_EVERY: Final = 180.0
 # Below this the disk may fill up within one merge.
@@ -114,7 +116,7 @@ class Consumer:
         if time.monotonic() - self._settled_at > SETTLE_EVERY:
             self._live.settle()
             self._settled_at = time.monotonic()
-        return max(PACE, 2 * seconds) if applied.byte_count > BULK_BYTES else PACE
+        return max(PACE, seconds + min(seconds, LONGEST_REST)) if applied.byte_count > BULK_BYTES else PACE
 
     def take(self, facts: Sequence[Entry], outcomes: Sequence[Entry], letters: Sequence[Entry]) -> Applied:
         """Write a batch; return what it brought."""
