@@ -885,6 +885,7 @@ def worker(
 def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
     from agents.app import run
     from agents.ingest import Ingest, add_ingest
+    from agents.processes import give_way
     from pipeline.ceiling import Ceiling
     from pipeline.intake import Intake
     from schemas.topics import RAW_TOPICS
@@ -898,6 +899,7 @@ def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log
         _now,
     )
     add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
+    give_way()
     run(agent)
 
 

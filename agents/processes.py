@@ -23,6 +23,8 @@ LONGEST_DELAY = 30.0
 # A child that ran this long is well; its next start waits no longer than its first. Unit: seconds.
 WELL_AFTER = 10.0
 _PR_SET_PDEATHSIG = 1
+# How many steps of the scheduler a process that gives way stands behind the others of its machine.
+_STEPS_BEHIND = 5
 # What Faust tells a terminal, though there is none.
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -140,3 +142,13 @@ def die_with_parent() -> None:
     """Let the kernel end a child whose supervisor was killed (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def give_way() -> None:
+    """Let the other processes of this machine run first (POSIX only).
+
+    For what stands early in a pipeline: where processors are scarce, what was read is then carried to its end before
+    more is read, and no long tail is left to the last process alone.
+    """
+    if sys.platform != "win32":
+        os.nice(_STEPS_BEHIND)

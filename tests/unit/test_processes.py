@@ -92,3 +92,13 @@ def test_a_child_ends_with_its_supervisor(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_a_process_that_gives_way_stands_behind_the_others() -> None:
+    told: list[str] = []
+    program = "import os; from agents.processes import give_way; give_way(); print(os.nice(0), flush=True)"
+    supervisor = Supervisor([child("ingest", program)], told.append)
+    supervisor.start()
+    wait_until(lambda: bool(told))
+    supervisor.stop()
+    assert told == [f"ingest     {os.nice(0) + 5}"]
