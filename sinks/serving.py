@@ -22,15 +22,13 @@ import orjson
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
 from schemas.packing import Pack, pack
 from sinks.answers import StoreAnswers
+from sinks.asking import Asking
 from sinks.measures import FILTERS
 from sinks.remote import pack_explanation
 from sinks.results import RESULTS
 from sinks.store import Store
 
 MOST_ROWS: Final = 200_000
-MOST_SECONDS: Final = 30.0
-_AT_ONCE: Final = 4
-_WAIT_SECONDS: Final = 5.0
 _JSON: Final = "application/json; charset=utf-8"
 _PACKED: Final = "application/octet-stream"
 
@@ -47,10 +45,7 @@ class Server:
         Raises:
             ConfigurationError: when nobody can listen there.
         """
-        self._store = store.reader()
-        self._lock = threading.Lock()
-        self._asked: set[Store] = set()
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._asking = Asking(store)
         self._status = status
         asked: dict[str, Callable[[Values], Answer]] = {
             "report": self._report, "interactions": self._interactions, "explain": self._explain,
@@ -70,7 +65,7 @@ class Server:
         try:
             self._server = Listener((host, port), Handler)
         except OSError as error:
-            self._store.close()
+            self._asking.close()
             raise ConfigurationError(
                 f"nobody can listen on {host}:{port}: {(error.strerror or str(error)).lower()}; name another --listen"
             ) from None
@@ -91,11 +86,9 @@ class Server:
         """Stop listening, and break off what is being answered."""
         self._server.shutdown()
         self._thread.join()
-        with self._lock:
-            for store in self._asked:
-                store.connection.interrupt()
+        self._asking.interrupt()
         self._server.server_close()
-        self._store.close()
+        self._asking.close()
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -140,33 +133,7 @@ class Server:
         return _JSON, orjson.dumps({"state": status["state"], "applied": status["applied"]})
 
     def _ask(self, question: Callable[[StoreAnswers], Any]) -> Any:
-        """Answer a question on a connection of its own, within bounds.
-
-        Raises:
-            TransientError: when too many ask at once, or the answer takes too long.
-        """
-        if not self._places.acquire(timeout=_WAIT_SECONDS):
-            raise TransientError("the sink is answering others; ask again")
-        try:
-            with self._lock:
-                store = self._store.reader()
-                self._asked.add(store)
-            timer = threading.Timer(MOST_SECONDS, store.connection.interrupt)
-            timer.start()
-            try:
-                return question(StoreAnswers(store))
-            except duckdb.InterruptException:
-                raise TransientError(
-                    f"the answer took more than {MOST_SECONDS:.0f} s; ask for less with --since and --until, "
-                    "or read a snapshot of the store with --db"
-                ) from None
-            finally:
-                timer.cancel()
-                with self._lock:
-                    self._asked.discard(store)
-                store.close()
-        finally:
-            self._places.release()
+        return self._asking.ask(lambda store: question(StoreAnswers(store)))
 
 
 class _Handler(BaseHTTPRequestHandler):

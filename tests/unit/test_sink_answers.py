@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigurationError, TransientError
-from sinks import serving
+from sinks import asking, serving
 from sinks.answers import StoreAnswers, answers
 from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
@@ -157,7 +157,7 @@ def test_an_answer_that_takes_too_long_is_broken_off(remote: RemoteAnswers, monk
     def endless(answers: StoreAnswers) -> list[dict[str, object]]:
         return answers.store.rows("SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b")
 
-    monkeypatch.setattr(serving, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(asking, "MOST_SECONDS", 0.2)
     monkeypatch.setattr(StoreAnswers, "audit", endless)
 
     begun = time.monotonic()

@@ -1,0 +1,74 @@
+"""Questions to a store from any thread: each on a connection of its own, and within bounds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import duckdb
+
+from pipeline.errors import TransientError
+from sinks.store import Store
+
+MOST_SECONDS: Final = 30.0
+_AT_ONCE: Final = 4
+_WAIT_SECONDS: Final = 5.0
+
+T = TypeVar("T")
+
+
+class Busy(TransientError):
+    """Too many ask at once; asked again in a moment, the answer comes."""
+
+
+class Asking:
+    """Asks a store until it is closed; the store itself stays with its owner."""
+
+    def __init__(self, store: Store, at_once: int = _AT_ONCE) -> None:
+        """`at_once`: how many questions are answered at the same time; others wait for some seconds."""
+        self._store = store.reader()
+        self._lock = threading.Lock()
+        self._asked: set[Store] = set()
+        self._places = threading.BoundedSemaphore(at_once)
+
+    def ask(self, question: Callable[[Store], T], most_seconds: float | None = None) -> T:
+        """Answer a question on a connection of its own; `most_seconds` by default those of this module.
+
+        Raises:
+            Busy: when too many ask at once.
+            TransientError: when the answer takes too long.
+        """
+        seconds = MOST_SECONDS if most_seconds is None else most_seconds
+        if not self._places.acquire(timeout=_WAIT_SECONDS):
+            raise Busy("the store is answering others; ask again")
+        try:
+            with self._lock:
+                store = self._store.reader()
+                self._asked.add(store)
+            timer = threading.Timer(seconds, store.connection.interrupt)
+            timer.start()
+            try:
+                return question(store)
+            except duckdb.InterruptException:
+                raise TransientError(
+                    f"the answer took more than {seconds:.0f} s; ask for less with --since and --until, "
+                    "or read a snapshot of the store with --db"
+                ) from None
+            finally:
+                timer.cancel()
+                with self._lock:
+                    self._asked.discard(store)
+                store.close()
+        finally:
+            self._places.release()
+
+    def interrupt(self) -> None:
+        """Break off what is being answered."""
+        with self._lock:
+            for store in self._asked:
+                store.connection.interrupt()
+
+    def close(self) -> None:
+        """Take no more questions."""
+        self._store.close()
