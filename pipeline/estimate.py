@@ -34,6 +34,29 @@ def wilson(successes: int, trials: int) -> tuple[float, float] | None:
     return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
 
 
+def newcombe(successes: int, trials: int, earlier_successes: int, earlier_trials: int) -> tuple[float, float] | None:
+    """Return the 95 % interval of a share minus an earlier one, of independent trials, -1 to 1; None without trials.
+
+    >>> [round(end, 4) for end in newcombe(56, 70, 48, 80)]
+    [0.0524, 0.3339]
+
+    Source: R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in
+    Medicine 17 (1998), 873-890: method 10, from the Wilson intervals of both.
+
+    Raises:
+        ValueError: when successes are negative or more than the trials.
+    """
+    this, earlier = wilson(successes, trials), wilson(earlier_successes, earlier_trials)
+    if this is None or earlier is None:
+        return None
+    share, earlier_share = successes / trials, earlier_successes / earlier_trials
+    difference = share - earlier_share
+    return (
+        difference - math.hypot(share - this[0], earlier[1] - earlier_share),
+        difference + math.hypot(this[1] - share, earlier_share - earlier[0]),
+    )
+
+
 def bounds(successes: int, trials: int, pending: int) -> tuple[float, float] | None:
     """Return the share if all pending cases failed, and if all succeeded; None without any case.
 

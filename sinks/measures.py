@@ -28,7 +28,7 @@ _SOURCE: Final = (
     "CASE WHEN contains(sources, '+') THEN array_to_string(list_sort(string_split(sources, '+')), '+') ELSE sources END"
 )
 
-_PLAIN: Final[Mapping[str, str]] = {
+PLAIN: Final[Mapping[str, str]] = {
     "channel": "channel::VARCHAR",
     "line": "line::VARCHAR",
     "team": "team",
@@ -38,17 +38,17 @@ _PLAIN: Final[Mapping[str, str]] = {
     "segment": "segment",
     "reason": "reason::VARCHAR",
 }
-_TEMPORAL: Final[Mapping[str, str]] = {
+TEMPORAL: Final[Mapping[str, str]] = {
     "hour": f"hour({_LOCAL})::INTEGER",
     "weekday": f"isodow({_LOCAL})::INTEGER",
     "day": f"strftime({_LOCAL}, '%Y-%m-%d')",
     "week": f"strftime({_LOCAL}, '%G-W%V')",
     "month": f"strftime({_LOCAL}, '%Y-%m')",
 }
-DIMENSIONS: Final = (*_PLAIN, *_TEMPORAL)
+DIMENSIONS: Final = (*PLAIN, *TEMPORAL)
 
 _FILTERS: Final[Mapping[str, str]] = {
-    **_PLAIN,
+    **PLAIN,
     "outcome": "outcome::VARCHAR",
     "tier": "tier::VARCHAR",
     "company": "company_id",
@@ -103,26 +103,32 @@ def instant(text: str, zone: ZoneInfo) -> datetime:
 
 
 def report_query(
-    by: Sequence[str], since: datetime | None = None, until: datetime | None = None, zone: str = "UTC"
+    by: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    zone: str = "UTC",
+    wanted: Mapping[str, Collection[str]] | None = None,
 ) -> Query:
     """Return the query of a report: one row per group, with the count of each outcome.
 
+    `wanted` are filters as in `Filters`.
+
     Raises:
-        ConfigurationError: when a dimension is unknown.
+        ConfigurationError: when a dimension or a filter is unknown.
     """
-    dimensions = tuple(dict.fromkeys(_known(name, DIMENSIONS, "dimension") for name in by))
-    plain = [f"{_PLAIN[name]} AS {name}" for name in dimensions if name in _PLAIN]
-    temporal = [name for name in dimensions if name in _TEMPORAL]
+    dimensions = tuple(dict.fromkeys(known(name, DIMENSIONS, "dimension") for name in by))
+    plain = [f"{PLAIN[name]} AS {name}" for name in dimensions if name in PLAIN]
+    temporal = [name for name in dimensions if name in TEMPORAL]
     counts = [f"count(*) FILTER (outcome = '{outcome}') AS {outcome}_count" for outcome in _OUTCOMES]
     quarter = [f"epoch_us(started_at) // {_QUARTER} AS quarter"] if temporal else []
-    where, values = _where(since, until)
+    where, values = condition(since, until, wanted)
     inner = (
         f"SELECT {', '.join([*plain, *quarter, 'count(*) AS interaction_count', *counts])} "
         f"FROM current_interaction{where} GROUP BY ALL"
     )
     if temporal:
         values["zone"] = zone
-    groups = [f"{_TEMPORAL[name]} AS {name}" if name in _TEMPORAL else name for name in dimensions]
+    groups = [f"{TEMPORAL[name]} AS {name}" if name in TEMPORAL else name for name in dimensions]
     sums = [f"sum({name}_count)::BIGINT AS {name}_count" for name in ("interaction", *_OUTCOMES)]
     order = f" ORDER BY {', '.join(f'{name} NULLS LAST' for name in dimensions)}" if dimensions else ""
     sql = f"SELECT {', '.join([*groups, *sums])} FROM ({inner}) GROUP BY ALL{order}"
@@ -148,7 +154,7 @@ def interactions_query(filters: Filters) -> Query:
     Raises:
         ConfigurationError: when a filter is unknown or the limit negative.
     """
-    where, values = _where(filters.since, filters.until, filters.values)
+    where, values = condition(filters.since, filters.until, filters.values)
     if filters.limit is not None and filters.limit < 0:
         raise ConfigurationError(f"a limit of {filters.limit} rows makes no sense; expected 0 or more")
     limit = "" if filters.limit is None else f" LIMIT {int(filters.limit)}"
@@ -223,22 +229,24 @@ def report(
     since: datetime | None = None,
     until: datetime | None = None,
     zone: str | None = None,
+    wanted: Mapping[str, Collection[str]] | None = None,
 ) -> list[Row]:
     """Return the number: one row per group of the dimensions, in their order; without dimensions one row.
 
     `since` and `until` are UTC without a zone, half open, compared with an interaction's start. Hours, days, weeks
     (ISO), months and weekdays (1 is Monday) are those of `zone`, by default the zone of the last run. What several
     sources saw stands under their names joined by "+". Beside the share and its 95 % interval stand
-    `lowest_bypass_share` and `highest_bypass_share`: if all pending became traced, and if none did.
+    `lowest_bypass_share` and `highest_bypass_share`: if all pending became traced, and if none did. `wanted` are
+    filters as in `Filters`.
 
     Raises:
-        ConfigurationError: when a dimension or the zone is unknown.
+        ConfigurationError: when a dimension, a filter or the zone is unknown.
     """
-    query = report_query(by, since, until, _checked_zone(zone or zone_of(store)))
+    query = report_query(by, since, until, checked_zone(zone or zone_of(store)), wanted)
     rows = store.rows(query.sql, query.values)
     if not by and not rows:
         rows = [dict.fromkeys((f"{name}_count" for name in ("interaction", *_OUTCOMES)), 0)]
-    return [{**row, **_shares(row)} for row in rows]
+    return [{**row, **shares(row)} for row in rows]
 
 
 def audit(store: Store) -> list[Row]:
@@ -296,10 +304,11 @@ def zone_of(store: Store) -> str:
     return str(store.rows("SELECT timezone FROM company_zone")[0]["timezone"])
 
 
-# -- inside ------------------------------------------------------------------------------------------------------------
+# -- what other measures use too ---------------------------------------------------------------------------------------
 
 
-def _shares(row: Row) -> Row:
+def shares(row: Row) -> Row:
+    """Return the share of a row with counts of each outcome: with its interval and its bounds, as `report` has them."""
     untraced = row["siloed_count"] + row["bypassed_count"]
     decided = untraced + row["traced_count"]
     low, high = wilson(untraced, decided) or (None, None)
@@ -313,10 +322,14 @@ def _shares(row: Row) -> Row:
     }
 
 
-def _where(
+def condition(
     since: datetime | None, until: datetime | None, filters: Mapping[str, Collection[str]] | None = None
 ) -> tuple[str, dict[str, object]]:
-    """Return the condition of these filters, with its values."""
+    """Return the WHERE of these filters over `current_interaction`, empty without any, with its values.
+
+    Raises:
+        ConfigurationError: when a filter is unknown or the end lies before the start.
+    """
     if since is not None and until is not None and since >= until:
         raise ConfigurationError(f"nothing lies between {since} and {until} (UTC); --since must be before --until")
     conditions: list[str] = []
@@ -326,7 +339,7 @@ def _where(
             conditions.append(f"started_at {sign} ${name}::TIMESTAMP")
             values[name] = moment
     for name, wanted in (filters or {}).items():
-        _known(name, FILTERS, "filter")
+        known(name, FILTERS, "filter")
         chosen = sorted(set(wanted) - {"none"})
         values[name] = chosen
         if name in _LIST_FILTERS:
@@ -339,14 +352,24 @@ def _where(
     return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), values
 
 
-def _checked_zone(zone: str) -> str:
+def checked_zone(zone: str) -> str:
+    """Return the name of a time zone.
+
+    Raises:
+        ConfigurationError: when there is no such zone.
+    """
     try:
         return ZoneInfo(zone).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigurationError(f"unknown time zone {zone!r}; expected a name such as Europe/Helsinki") from None
 
 
-def _known(name: str, names: Sequence[str], what: str) -> str:
+def known(name: str, names: Sequence[str], what: str) -> str:
+    """Return a name that is one of those known.
+
+    Raises:
+        ConfigurationError: when it is not; it names the nearest.
+    """
     if name in names:
         return name
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.estimate import bounds, wilson
+from pipeline.estimate import bounds, newcombe, wilson
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,36 @@ def test_bounds_are_the_share_when_nothing_is_pending() -> None:
 def test_impossible_counts_are_refused(successes: int, trials: int, pending: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         bounds(successes, trials, pending)
+
+
+@pytest.mark.parametrize(
+    ("this", "earlier", "low", "high"),
+    [
+        # The examples of Newcombe's table II, method 10.
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
+)
+def test_the_interval_of_a_difference_is_newcombes(
+    this: tuple[int, int], earlier: tuple[int, int], low: float, high: float
+) -> None:
+    assert newcombe(*this, *earlier) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(counts, counts)
+def test_a_difference_turned_round_has_its_interval_turned_round(
+    this: tuple[int, int], earlier: tuple[int, int]
+) -> None:
+    there, back = newcombe(*this, *earlier), newcombe(*earlier, *this)
+
+    if there is not None and back is not None:
+        assert there == pytest.approx((-back[1], -back[0]))
+        assert -1 <= there[0] <= this[0] / this[1] - earlier[0] / earlier[1] <= there[1] <= 1
+
+
+def test_nothing_is_said_of_a_difference_to_no_trials() -> None:
+    assert newcombe(1, 2, 0, 0) is None
+    assert newcombe(0, 0, 1, 2) is None

@@ -219,6 +219,27 @@ def test_what_is_no_date_is_refused(text: str) -> None:
         measures.instant(text, HELSINKI)
 
 
+def test_a_report_takes_the_filters_of_interactions(store: Store) -> None:
+    def counted(**wanted: list[str]) -> int:
+        return sum(row["interaction_count"] for row in measures.report(store, ["channel"], wanted=wanted))
+
+    assert counted(team=["Sales"]) == 2
+    assert counted(team=["none"]) == 1
+    assert counted(outcome=["bypassed", "siloed"], team=["Care"]) == 2
+    assert counted(representative=["r1"]) == 2
+    assert counted(team=["Sales'; DROP TABLE run; --"]) == 0
+    with pytest.raises(ConfigurationError, match="unknown filter 'custommer'; did you mean 'customer'"):
+        counted(custommer=["k1"])
+
+
+@pytest.mark.parametrize("name", measures.FILTERS)
+def test_a_report_with_a_filter_counts_the_interactions_that_fit_it(store: Store, name: str) -> None:
+    table = measures.interactions(store, Filters({name: ["none"]}))
+
+    (row,) = measures.report(store, wanted={name: ["none"]})
+    assert row["interaction_count"] == table.num_rows
+
+
 # Wrong questions
 
 
