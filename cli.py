@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from schemas.kafka import KafkaSettings, Secrets
     from schemas.log import Log
     from schemas.settings import Configuration, EngineSettings
+    from sinks.annotations import Annotations
     from sinks.store import RunRecord, Store
 
     MakeTarget = Callable[[Ledger, Fit], Target]
@@ -604,6 +605,120 @@ def _audit_chance(db: Path | None, days: int, format: Shape) -> None:
         _show(placebo_table(found, days))
     if is_short:
         _say("the shift is not longer than the windows, so true traces are found again; try --placebo 14")
+
+
+# What people add: measures
+
+
+measure = typer.Typer(no_args_is_help=True, help="Note what the company changed, and see what came of it.")
+app.add_typer(measure, name="measure")
+AnnotationsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", envvar="BYPASSFLOW_ANNOTATIONS", metavar="FILE",
+        help="Where measures and labels are kept; default: beside the store, *.annotations.sqlite.",
+    ),
+]  # fmt: skip
+Note = Annotated[str, typer.Option(help="What else is to be known.")]
+Author = Annotated[str, typer.Option(envvar="USER", show_default=False, help="Who says so; default: who you are.")]
+
+
+def _annotations(db: Path, file: Path | None) -> Annotations:
+    from sinks.annotations import Annotations, beside
+
+    return Annotations(file or beside(db))
+
+
+@measure.command("add")
+@_guarded
+def add_measure(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    begins: Annotated[str, typer.Option(metavar="DATE", help="Day or instant from which on it holds.")],
+    db: Database,
+    team: Annotated[list[str] | None, typer.Option(help="Team it holds for; may be repeated; default: all.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Channel; may be repeated; default: all.")] = None,
+    note: Note = "",
+    author: Author = "",
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Note a measure: what was changed, from when on, and for whom.
+
+    It is kept apart from the store, in a file beside it, and stays when the store is made anew.
+    """
+    from sinks import measures
+    from sinks.effects import check_scope
+    from sinks.store import Store
+
+    with Store.open(db) as store:
+        begins_at = measures.instant(begins, ZoneInfo(measures.zone_of(store)))
+        check_scope(store, team or (), channel or ())
+    added_at = _now().replace(tzinfo=None)
+    kept = _annotations(db, annotations)
+    added = kept.add_measure(
+        name, begins_at, added_at=added_at, teams=team or (), channels=channel or (), note=note, author=author
+    )
+    _say(f"noted measure {added.measure_id} in {kept.path}; `bypassflow measure effect {added.measure_id}` shows more")
+
+
+@measure.command("list")
+@_guarded
+def list_measures(db: Database, annotations: AnnotationsFile = None, format: Shapes = Shape.TABLE) -> None:
+    """Print the measures."""
+    from dashboard.annotating import measure_table
+
+    found = _annotations(db, annotations).measures()
+    if format is Shape.JSON:
+        _write_json([asdict(each) for each in found])
+    elif found:
+        _show(measure_table(found))
+    else:
+        _say("no measures; `bypassflow measure add` notes one")
+
+
+@measure.command("remove")
+@_guarded
+def remove_measure(
+    name: Annotated[str, typer.Argument(help="Name or number of the measure.")],
+    db: Database,
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Remove a measure that was noted by mistake."""
+    kept = _annotations(db, annotations)
+    found = kept.measure(name)
+    kept.remove_measure(found.measure_id)
+    _say(f"removed measure {found.measure_id}, {found.name!r}")
+
+
+@measure.command("effect")
+@_guarded
+def measure_effect(
+    name: Annotated[str, typer.Argument(help="Name or number of the measure.")],
+    db: Database,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEAM", help="Team to compare with; may be repeated; default: all that it left alone."),
+    ] = None,
+    days: Annotated[int, typer.Option(help="Days before and after it, at most.")] = 28,
+    annotations: AnnotationsFile = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Show what a measure changed.
+
+    The bypass share before and after it, and how much more it changed than that of teams which the measure left alone:
+    each with a 95 % interval. Says so where there is too little to tell.
+    """
+    from dashboard.annotating import effect_page
+    from sinks.effects import effect
+    from sinks.store import Store
+
+    kept = _annotations(db, annotations)
+    asked = kept.measure(name)
+    with Store.open(db) as store:
+        found = effect(store, asked, compare_with=compare or (), span=timedelta(days=days), others=kept.measures())
+    if format is Shape.JSON:
+        _write_json(found.to_dict())
+    else:
+        _show(effect_page(found))
 
 
 # Where the truth is known
