@@ -118,6 +118,14 @@ AnnotationsFile = Annotated[
     ),
 ]  # fmt: skip
 
+AnnotationsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", envvar="BYPASSFLOW_ANNOTATIONS", metavar="FILE",
+        help="Where measures and labels are kept; default: beside the store, *.annotations.sqlite.",
+    ),
+]  # fmt: skip
+
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Register a command whose expected errors become one sentence on standard error and exit code 1."""
@@ -467,16 +475,24 @@ def report(
     by: Annotated[str, typer.Option(metavar="DIMENSIONS", help=DIMENSIONS)] = "",
     since: Since = None,
     until: Until = None,
+    corrected: Annotated[
+        bool, typer.Option("--corrected", help="Corrected for the matcher's errors, see `label`.")
+    ] = False,
+    annotations: AnnotationsFile = None,
     format: Annotated[ReportShape, typer.Option(help="How to print it.")] = ReportShape.TABLE,
 ) -> None:
     """Print the bypass share.
 
     As a whole or by dimensions, with the counts that it is made of and its 95 % interval. A warning tells of sources
-    that were silent in the period though usually they are not.
+    that were silent in the period though usually they are not. With --corrected, the share that a judged sample shows
+    to be behind it; ends with 1 when the sample is too small.
     """
     from sinks import export
     from sinks.answers import answers
 
+    if corrected:
+        _report_corrected(db, by, since, until, annotations, format)
+        return
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
     with answers(db, url) as asked:
         found = asked.report(dimensions, since, until)
@@ -485,11 +501,60 @@ def report(
         _say(f"warning: {warning}")
     if format is ReportShape.TABLE:
         _show(terminal.report_table(rows, dimensions, overall), terminal.headline(overall))
+        if db is not None and url is None:
+            _say_labels(db, annotations)
     elif format is ReportShape.JSON:
         export.write_json(rows, sys.stdout)
     else:
         write = export.write_csv if format is ReportShape.CSV else export.write_markdown
         write(rows, list(dict.fromkeys([*dimensions, *overall])), sys.stdout)
+
+
+def _say_labels(db: Path, annotations: Path | None) -> None:
+    """Say how many interactions people judged, when there are any."""
+    from dashboard.annotating import label_sentence
+    from sinks.labelling import count_labels
+    from sinks.store import Store
+
+    kept = _annotations(db, annotations)
+    if kept.labels():
+        with Store.open(db) as store:
+            _say(label_sentence(count_labels(store, kept)))
+
+
+def _report_corrected(
+    db: Path | None, by: str, since: str | None, until: str | None, annotations: Path | None, format: ReportShape
+) -> None:
+    from dashboard.annotating import correction, label_sentence
+    from pipeline.estimate import TooLittle
+    from sinks import export, measures
+    from sinks.labelling import corrected, count_labels
+    from sinks.store import Store
+
+    if db is None:
+        raise ConfigurationError("--corrected reads the labels beside a store; name a file, or a snapshot, with --db")
+    if by.strip():
+        raise ConfigurationError(
+            "--corrected knows the matcher's errors of the whole company, not of each group; leave out --by"
+        )
+    kept = _annotations(db, annotations)
+    with Store.open(db) as store:
+        zone = ZoneInfo(measures.zone_of(store))
+        begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
+        found = corrected(store, kept, begin, end)
+        counts = count_labels(store, kept)
+    if counts.judged_count:
+        _say(label_sentence(counts))
+    if isinstance(found, TooLittle):
+        raise _failure(f"no corrected share: {found.reason}; `bypassflow label sample` draws what to judge")
+    if format is ReportShape.TABLE:
+        _show(correction(found))
+        return
+    row = asdict(found)
+    if format is ReportShape.JSON:
+        export.write_json([row], sys.stdout)
+    else:
+        (export.write_csv if format is ReportShape.CSV else export.write_markdown)([row], list(row), sys.stdout)
 
 
 @command
@@ -551,16 +616,22 @@ def explain(
     interaction: Annotated[str, typer.Argument(help="Id of the interaction, or enough of its beginning.")],
     db: AnyDatabase = None,
     url: Url = None,
+    annotations: AnnotationsFile = None,
 ) -> None:
     """Explain one interaction.
 
-    Shows its raw events, whose identifier it is, and every activity around it with why it won or lost.
+    Shows its raw events, whose identifier it is, every activity around it with why it won or lost, and what people
+    said of it.
     """
     from dashboard.explanation import explanation
+    from sinks.annotations import Annotations, beside
     from sinks.answers import answers
 
     with answers(db, url) as asked:
-        _show(explanation(asked.explain(interaction)))
+        found = asked.explain(interaction)
+    # A sink that is asked has a store of its own, not the one of --db.
+    kept = annotations or (beside(db) if db is not None and url is None else None)
+    _show(explanation(found, Annotations(kept).labels_of(found.interaction["interaction_id"]) if kept else ()))
 
 
 @command
@@ -750,6 +821,125 @@ def measure_effect(
         _write_json(found.to_dict())
     else:
         _show(effect_page(found))
+
+
+# What people add: labels
+
+
+label = typer.Typer(no_args_is_help=True, help="Judge interactions, and correct the share by what comes out.")
+app.add_typer(label, name="label")
+
+
+@label.command("sample")
+@_guarded
+def sample_labels(
+    db: Database,
+    size: Annotated[int, typer.Option(help="How many to judge.")] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same.")] = 1,
+    since: Since = None,
+    until: Until = None,
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Draw interactions to be judged, as CSV.
+
+    Half of them are traced, half not, in proportion to their channels. Which were drawn is remembered. Fill in the
+    column verdict, and take the table in with `label import`.
+    """
+    from sinks import export, measures
+    from sinks.labelling import SAMPLE_COLUMNS, draw
+    from sinks.store import Store
+
+    kept = _annotations(db, annotations)
+    with Store.open(db) as store:
+        zone = ZoneInfo(measures.zone_of(store))
+        begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
+        drawn_at = _now().replace(tzinfo=None)
+        rows = draw(store, kept, size=size, seed=seed, drawn_at=drawn_at, since=begin, until=end)
+    export.write_csv(rows, SAMPLE_COLUMNS, sys.stdout)
+    sys.stdout.flush()
+    _say(f"drew {len(rows):,} interactions; verdicts: {_verdicts()}")
+
+
+@label.command("add")
+@_guarded
+def add_label(
+    interaction: Annotated[str, typer.Argument(help="Id of the interaction, or enough of its beginning.")],
+    verdict: Annotated[str, typer.Argument(help="correct, logged_elsewhere, wrong_contact or no_customer.")],
+    db: Database,
+    note: Note = "",
+    author: Author = "",
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Say of one interaction that its outcome is right, or what it is in truth.
+
+    Labels are kept apart from the facts and shown in `explain`; the newest one of an interaction counts.
+    """
+    from sinks import labelling
+    from sinks.store import Store
+
+    labelled_at = _now().replace(tzinfo=None)
+    with Store.open(db) as store:
+        kept = _annotations(db, annotations)
+        added = labelling.add_label(
+            store, kept, interaction, verdict, labelled_at=labelled_at, note=note, author=author
+        )
+    _say(f"labelled {added.interaction_id} as {added.verdict}")
+
+
+@label.command("import")
+@_guarded
+def import_labels(
+    file: Annotated[Path, typer.Argument(help="The table that `label sample` wrote, with verdicts.")],
+    db: Database,
+    author: Author = "",
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Take in a judged sample.
+
+    Rows without a verdict are left for later. All rows are taken in, or none.
+    """
+    from sinks.labelling import read_labels
+    from sinks.store import Store
+
+    try:
+        with Store.open(db) as store, file.open(encoding="utf-8", newline="") as stream:
+            labels, open_count = read_labels(store, stream, labelled_at=_now().replace(tzinfo=None), author=author)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is no UTF-8 text; save it as CSV in UTF-8") from None
+    _annotations(db, annotations).add_labels(labels)
+    _say(f"took in {len(labels):,} labels; {open_count:,} rows have no verdict yet")
+
+
+@label.command("list")
+@_guarded
+def list_labels(
+    db: Database,
+    limit: Annotated[int | None, typer.Option(help="At most so many; a table shows 50 unless told.")] = None,
+    annotations: AnnotationsFile = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Print the labels: of each interaction the one that counts."""
+    from dashboard.annotating import label_sentence, label_table
+    from sinks.labelling import count_labels
+    from sinks.store import Store
+
+    kept = _annotations(db, annotations)
+    found = kept.labels()
+    most = limit if limit is not None or format is Shape.JSON else TABLE_ROWS
+    if format is Shape.JSON:
+        _write_json([asdict(each) for each in found[:most]])
+    elif found:
+        _show(label_table(found[:most]))
+        with Store.open(db) as store:
+            _say(label_sentence(count_labels(store, kept)))
+    else:
+        _say("no labels; `bypassflow label sample` draws what to judge")
+
+
+def _verdicts() -> str:
+    from schemas.annotations import VERDICTS
+
+    return "; ".join(f"{name} ({meaning})" for name, meaning in VERDICTS.items())
 
 
 # Where the truth is known

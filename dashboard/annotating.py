@@ -1,4 +1,4 @@
-"""Measures and what they changed, for people at a terminal."""
+"""Measures and what they changed, labels and what they correct, for people at a terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from dashboard.terminal import NOTHING, count, facts_grid, instant, or_nothing, percent, right, table
+from dashboard.terminal import (
+    ID_LENGTH,
+    NOTHING,
+    count,
+    facts_grid,
+    instant,
+    interval,
+    or_nothing,
+    percent,
+    right,
+    table,
+    title_of,
+)
 
 if TYPE_CHECKING:
+    from pipeline.correction import Corrected
     from pipeline.effect import Change, Estimate
-    from schemas.annotations import Measure
+    from schemas.annotations import Label, Measure
     from sinks.effects import Effect
+    from sinks.labelling import LabelCounts
 
 
 def measure_table(measures: Iterable[Measure]) -> Table:
@@ -40,6 +54,51 @@ def measure_table(measures: Iterable[Measure]) -> Table:
             or_nothing(each.author),
         )
     return result
+
+
+def label_table(labels: Iterable[Label]) -> Table:
+    """Return labels, one line each."""
+    result = table(
+        Column("interaction", no_wrap=True, style="cyan"),
+        Column("verdict", no_wrap=True),
+        Column("note", overflow="fold"),
+        Column("by", no_wrap=True),
+        Column("when (UTC)", no_wrap=True),
+    )
+    for each in labels:
+        result.add_row(
+            each.interaction_id[:ID_LENGTH],
+            title_of(each.verdict),
+            or_nothing(each.note),
+            or_nothing(each.author),
+            instant(each.labelled_at)[:16],
+        )
+    return result
+
+
+def label_sentence(counts: LabelCounts) -> str:
+    """Return how many interactions people judged, and as what."""
+    verdicts = ", ".join(f"{count(number)} {title_of(name)}" for name, number in counts.verdicts.items())
+    gone = f"; {count(counts.gone_count)} of them are not in this store" if counts.gone_count else ""
+    return f"interactions that people judged: {count(counts.judged_count)} ({verdicts}){gone}"
+
+
+def correction(found: Corrected) -> RenderableType:
+    """Return the corrected share, and how it was made."""
+    text = Text.assemble(
+        ("Corrected bypass share ", "bold"),
+        (percent(found.corrected_share), "bold red"),
+        f"  (95 % interval {interval(found.corrected_share_low, found.corrected_share_high)}), from "
+        f"{count(found.judged_count)} judged interactions of {count(found.judged_customer_count)} customers.\n",
+    )
+    text.append(
+        f"It is (m - f) / (r - f): measured m {percent(found.measured_share)}; of the truly untraced r "
+        f"{percent(found.found_share)} are measured as that, of the truly traced f {percent(found.false_share)}.",
+        "dim",
+    )
+    if found.customer_share < 1:
+        text.append(f" {percent(1 - found.customer_share)} were no customer's and are taken out of m.", "dim")
+    return text
 
 
 def effect_page(found: Effect) -> RenderableType:

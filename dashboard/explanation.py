@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from dashboard.annotating import label_table
 from dashboard.terminal import (
     NOTHING,
     OUTCOME_STYLES,
@@ -22,6 +23,7 @@ from dashboard.terminal import (
     title_of,
 )
 from pipeline.explain import Verdict
+from schemas.annotations import Label
 
 
 class Explained(Protocol):
@@ -43,8 +45,8 @@ class Explained(Protocol):
     def summary(self) -> str: ...
 
 
-def explanation(found: Explained) -> RenderableType:
-    """Return the explanation of one interaction as a page."""
+def explanation(found: Explained, labels: Sequence[Label] = ()) -> RenderableType:
+    """Return the explanation of one interaction as a page, with what people said of it, the newest first."""
     row = found.interaction
     outcome = str(row["outcome"])
     return Group(
@@ -52,10 +54,17 @@ def explanation(found: Explained) -> RenderableType:
         Text(found.summary, f"bold {OUTCOME_STYLES.get(outcome, '')}"),
         Text(""),
         facts_grid(_facts(row)),
+        *_judgements(labels),
         _evidence(found.evidence),
         _identity(row, found.holders),
         _verdicts(found.verdicts),
     )
+
+
+def _judgements(labels: Sequence[Label]) -> Iterable[RenderableType]:
+    if labels:
+        yield Text("\nWhat people said of it; the first counts", "bold")
+        yield label_table(labels)
 
 
 def _facts(row: Row) -> Iterable[tuple[str, RenderableType]]:

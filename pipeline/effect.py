@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.estimate import student
+from pipeline.estimate import TooLittle, student
 
 # Below these a difference of shares says little, and its interval is not to be trusted.
 LEAST_INTERACTIONS: Final = 50
@@ -66,13 +66,6 @@ class Change:
     after_customer_count: int
     after_share: float
     change: Estimate
-
-
-@dataclass(frozen=True)
-class TooLittle:
-    """Nothing can be said, and why."""
-
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 # Two-sided 95 %: the 97.5 % point of the standard normal distribution.
 _Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class TooLittle:
+    """Nothing can be said, and why."""
+
+    reason: str
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float] | None:

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.effect import Change, Comparison, Group, TooLittle, change_of, compare
+from pipeline.effect import Change, Comparison, Group, change_of, compare
 from pipeline.errors import ConfigurationError
+from pipeline.estimate import TooLittle
 from schemas.annotations import Measure
 from sinks.measures import Query, Row
 from sinks.store import Store
@@ -124,6 +125,9 @@ def effect(
 
 # -- what is asked -----------------------------------------------------------------------------------------------------
 
+# Whose interactions resemble each other: a customer's of the CRM; without that an identifier's.
+CUSTOMER: Final = "coalesce(customer_ids[1], token, interaction_id)"
+
 _TEAMS: Final = "SELECT DISTINCT team FROM current_interaction WHERE team IS NOT NULL ORDER BY team"
 _EXTENT: Final = """
     SELECT
@@ -169,7 +173,7 @@ def customers_query(measure: Measure, comparison_teams: Collection[str], spans: 
     sql = f"""
         WITH chosen AS (
             SELECT
-                coalesce(customer_ids[1], token, interaction_id) AS customer, started_at, outcome,
+                {CUSTOMER} AS customer, started_at, outcome,
                 {measured} AS is_measured
             FROM current_interaction
             WHERE {where} AND ({measured} OR list_contains($other::VARCHAR[], team))

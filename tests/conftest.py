@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """No colours and one width, whatever runs the tests."""
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "BYPASSFLOW_DB"):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "BYPASSFLOW_DB", "BYPASSFLOW_ANNOTATIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")

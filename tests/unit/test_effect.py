@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.effect import Change, Comparison, Group, TooLittle, change_of, compare
-from pipeline.estimate import student
+from pipeline.effect import Change, Comparison, Group, change_of, compare
+from pipeline.estimate import TooLittle, student
 
 # Of one customer: untraced and decided in the first half before, in the second, and after.
 Customer = Sequence[tuple[int, int]]
