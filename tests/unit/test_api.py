@@ -208,9 +208,7 @@ def test_nothing_in_a_csv_begins_a_formula(api: TestClient) -> None:
 
     cells = [cell for line in csv.reader(io.StringIO(text)) for cell in line if cell]
     assert cells
-    assert not [
-        cell for cell in cells if cell[0] in "=+@\t" or (cell[0] == "-" and cell[1:].strip(".0123456789e-"))
-    ]
+    assert not [cell for cell in cells if cell[0] in "=+@\t" or (cell[0] == "-" and cell[1:].strip(".0123456789e-"))]
 
 
 @pytest.mark.parametrize(
