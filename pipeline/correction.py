@@ -134,7 +134,9 @@ def correct(
     groups, sizes = _strata(sample, strata)
     measured = np.array([TRACED if each.outcome == "traced" else UNTRACED for each in sample])
     kinds = measured * 3 + np.array([truth_of(each.outcome, each.verdict) for each in sample])
-    design = _Design(np.eye(len(sizes))[groups], sizes, np.eye(6)[kinds], customer)
+    labels = np.zeros((len(names), 6 * len(sizes)))
+    np.add.at(labels, (customer, 6 * groups + kinds), 1)
+    design = _Design(labels, sizes)
     own = np.array([population.judged.get(name, (0, 0)) for name in names], dtype=float)
     untraced = own[:, 0].sum() + population.customers @ population.untraced
     decided = own[:, 1].sum() + population.customers @ population.decided
@@ -177,23 +179,25 @@ def correct(
 
 @dataclass(frozen=True)
 class _Design:
-    """The labels: one row each, with its stratum and its kind (measured and true) as indicators, and its customer."""
+    """How many labels each customer has in each stratum and of each kind (measured and true), and the strata's sizes.
 
-    strata: Numbers
+    `labels` has a row per customer and a column per stratum and kind.
+    """
+
+    labels: Numbers
     sizes: Numbers
-    kinds: Numbers
-    customer: NDArray[np.int64]
 
     def masses(self, weights: Numbers) -> Numbers:
         """Return how many interactions each kind stands for, one row per row of customers' weights."""
-        labels = weights[:, self.customer]
-        each = self.sizes / (labels @ self.strata)
-        return (labels * (each @ self.strata.T)) @ self.kinds
+        by_stratum = (weights @ self.labels).reshape(len(weights), len(self.sizes), 6)
+        each = self.sizes / by_stratum.sum(axis=2)
+        found: Numbers = (by_stratum * each[:, :, None]).sum(axis=1)
+        return found
 
     def halves(self, randomness: np.random.Generator) -> Numbers:
         """Return the mass of half a label more of each kind but the customers that are none, as chance weighs it."""
-        counts = self.kinds.sum(axis=0)
-        whole = self.masses(np.ones((1, int(self.customer.max()) + 1)))[0]
+        counts = self.labels.reshape(len(self.labels), len(self.sizes), 6).sum(axis=(0, 1))
+        whole = self.masses(np.ones((1, len(self.labels))))[0]
         drawn = randomness.standard_gamma(0.5, (_CHUNK, 6))
         drawn[:, [NOBODY, 3 + NOBODY]] = 0
         for begin in (0, 3):

@@ -66,7 +66,7 @@ def check_scope(store: Store, teams: Collection[str], channels: Collection[str])
     Raises:
         ConfigurationError: when there is one.
     """
-    known = [row["team"] for row in store.rows(_TEAMS)]
+    known = [row["team"] for row in store.rows(_TEAMS)] if teams else []
     for name, names, what in ((teams, known, "team"), (channels, CHANNELS, "channel")):
         for each in name:
             if each not in names:
@@ -133,7 +133,7 @@ _EXTENT: Final = """
     SELECT
         min(started_at) AS first_at,
         max(started_at) AS last_at,
-        min(started_at) FILTER (outcome = 'pending') AS pending_at
+        min(ended_at) FILTER (outcome = 'pending') AS pending_at -- its window counts from the end
     FROM current_interaction
 """
 _UNTRACED: Final = "outcome IN ('siloed', 'bypassed')"

@@ -125,40 +125,30 @@ def draw(
     if not 2 <= size <= _MOST_DRAWN:
         raise ConfigurationError(f"a sample of {size:,} makes no sense; expected 2 to {_MOST_DRAWN:,}")
     where, values = _time(since, until)
-    counted = store.rows(
-        f"SELECT {_STRATUM}, count(*) AS n FROM current_interaction WHERE {where} GROUP BY ALL ORDER BY ALL", values
+    # Which are drawn depends on their ids and the seed alone, on any machine and with any version of DuckDB.
+    found = store.rows(
+        f"""
+        SELECT {_STRATUM}, count(*) AS n, arg_min(interaction_id, md5($seed || interaction_id), {size}) AS ids
+        FROM current_interaction WHERE {where} GROUP BY ALL ORDER BY ALL
+        """,
+        {**values, "seed": f"{seed}/"},
     )
-    strata = {(row["outcome"], row["channel"]): int(row["n"]) for row in counted}
+    ranked = {(row["outcome"], row["channel"]): row["ids"] for row in found}
+    strata = {(row["outcome"], row["channel"]): int(row["n"]) for row in found}
     if not strata:
         raise ConfigurationError("no interaction is decided, so there is nothing to judge; replay with a newer export")
-    wanted = allocate(strata, size)
-    # Which are drawn depends on their ids and the seed alone, on any machine and with any version of DuckDB.
     rows = store.rows(
-        f"""
-        WITH wanted AS (
-            SELECT unnest($outcomes::VARCHAR[]) AS outcome, unnest($channels::VARCHAR[]) AS channel,
-                unnest($counts::BIGINT[]) AS wanted_count
-        ),
-        ranked AS (
-            SELECT interaction_id, {_STRATUM},
-                row_number() OVER (PARTITION BY outcome, channel ORDER BY md5($seed || interaction_id)) AS rank
-            FROM current_interaction WHERE {where}
-        ),
-        drawn AS (
-            SELECT interaction_id FROM ranked JOIN wanted USING (outcome, channel) WHERE rank <= wanted_count
-        )
+        """
         SELECT i.interaction_id, i.channel::VARCHAR AS channel, i.direction::VARCHAR AS direction, i.started_at,
             i.team, i.representative_id, s.display AS identifier, i.outcome::VARCHAR AS outcome,
             i.reason::VARCHAR AS reason, i.tier::VARCHAR AS tier, i.activity_id
-        FROM current_interaction AS i SEMI JOIN drawn USING (interaction_id)
+        FROM current_interaction AS i
+        SEMI JOIN (SELECT unnest($ids::VARCHAR[]) AS interaction_id) AS drawn USING (interaction_id)
         LEFT JOIN shown_identifier AS s ON s.token = i.token
         ORDER BY md5('order' || $seed || i.interaction_id)
         """,
         {
-            **values,
-            "outcomes": [outcome for outcome, _ in wanted],
-            "channels": [channel for _, channel in wanted],
-            "counts": list(wanted.values()),
+            "ids": [each for key, count in allocate(strata, size).items() for each in ranked[key][:count]],
             "seed": f"{seed}/",
         },
     )

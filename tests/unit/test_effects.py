@@ -111,7 +111,9 @@ def test_a_customer_of_the_crm_counts_once_with_all_numbers(tmp_path: Path) -> N
 
 
 def test_after_the_first_pending_interaction_nothing_is_counted(tmp_path: Path) -> None:
-    late = interaction_row("late", "pending", team="Desk", started_at=BEGIN + timedelta(days=14))
+    # The window of a conversation counts from its end, so a long one holds back nothing.
+    end = BEGIN + timedelta(days=14)
+    late = interaction_row("late", "pending", team="Desk", started_at=BEGIN - timedelta(days=9), ended_at=end)
 
     found = asked(tmp_path, [*SALES, *CARE, late])
 
@@ -137,7 +139,8 @@ def test_without_a_week_on_both_sides_nothing_is_said(tmp_path: Path, begins_at:
 
 
 def test_what_is_pending_is_named_as_what_is_missing(tmp_path: Path) -> None:
-    late = interaction_row("late", "pending", started_at=BEGIN + timedelta(days=3))
+    end = BEGIN + timedelta(days=3)
+    late = interaction_row("late", "pending", started_at=end, ended_at=end)
 
     assert "interactions are decided only until 2024-03-07" in asked(tmp_path, [*SALES, late]).reason
 
