@@ -44,17 +44,21 @@ class Trial:
     truth: float
 
 
-def measured_company(randomness: np.random.Generator, customers: int) -> list[tuple[str, Trial]]:
+def measured_company(randomness: np.random.Generator, customers: int, shock: float = 0.0) -> list[tuple[str, Trial]]:
     """Return what is said of a company of which one team logs more from a date on, by a known amount.
 
-    Half of the customers talk with that team, nine of ten with the others.
+    Half of the customers talk with that team, nine of ten with the others. `shock`: by how much, as a standard
+    deviation, the team's share moves by itself at that time, which no interval over customers can know.
     """
+    moved = EFFECT + DRIFT
+    if shock:
+        moved += shock * float(np.clip(randomness.normal(), -2, 2))
     busy = randomness.lognormal(0.0, 0.8, customers)
     leaning = randomness.uniform(-APART, APART, customers)
     # A customer whom both groups know leans the same way with both.
     measured, others = (
         _group(randomness, busy * randomness.binomial(1, known, customers), base + leaning, effect)
-        for known, base, effect in ((0.5, 0.7, EFFECT + DRIFT), (0.9, 0.6, DRIFT))
+        for known, base, effect in ((0.5, 0.7, moved), (0.9, 0.6, DRIFT))
     )
     change, comparison = change_of(measured), compare(measured, others)
     assert isinstance(change, Change), change
@@ -150,13 +154,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description="Coverage of 95 % intervals.")
     parser.add_argument("--simulations", type=int, default=200, help="companies of each kind")
     parser.add_argument("--seed", type=int, action="append", help="may be repeated; default: 1 and 2")
+    parser.add_argument(
+        "--shock", type=float, metavar="POINTS", help="only effects, where the team moves by itself by so much too"
+    )
     asked = parser.parse_args(arguments)
+    kinds = KINDS if asked.shock is None else [partial(measured_company, customers=400, shock=asked.shock / 100)]
     is_fine = True
     print("| estimate | seed | coverage | its 95 % interval | mean width, points | mean error, points |")
     print("|---|---:|---:|---:|---:|---:|")
     began = time.perf_counter()
     for seed in asked.seed or [1, 2]:
-        for name, trials in cover(asked.simulations, seed, KINDS).items():
+        for name, trials in cover(asked.simulations, seed, kinds).items():
             held = sum(each.low <= each.truth <= each.high for each in trials)
             low, high = wilson(held, len(trials)) or (0.0, 1.0)
             width = 100 * np.mean([each.high - each.low for each in trials])
