@@ -190,7 +190,8 @@ def settling(
         traces = run(store, arrivals_query(moment, longest, learned, filters))
     shares = arrived_shares({(row["age"], row["delay"]): row["traced_count"] for row in traces}, longest // _STEP)
     by_day: dict[str, list[Row]] = defaultdict(list)
-    begin = _days_before(moment, days - 1, ZoneInfo(name))
+    # At midnight the last day is the one that has just ended.
+    begin = _days_before(moment - timedelta(microseconds=1), days - 1, ZoneInfo(name))
     for row in run(store, days_query(moment, begin, until, longest, name, filters)):
         by_day[row["day"]].append(row)
     return [_settled(day, ages, shares, settled_from) for day, ages in by_day.items()]

@@ -29,14 +29,29 @@ def activity_counts_query(filters: Filters = _ALL) -> Query:
     """
     _only_period(filters)
     where, values = _logged(filters)
-    logged = f", arg_max(logged_from, {_LATEST}) AS logged_from" if where else ""
-    activity = f"SELECT activity_id, arg_max_null(kind, {_LATEST}) AS kind{logged} FROM activity GROUP BY activity_id"
-    return Query(
-        "SELECT status::VARCHAR AS status, kind, count(*) AS activity_count "
-        f"FROM current_activity_outcome JOIN ({activity}) AS activity USING (activity_id){where} GROUP BY ALL "
-        "ORDER BY status, kind NULLS LAST",
-        values,
+    sql = f"""
+    WITH version AS (
+        SELECT activity_id, min(kind) AS kind, max(kind) AS other_kind,
+            min(logged_from) AS logged_from, max(logged_from) AS other_logged_from
+        FROM activity GROUP BY activity_id
+    ),
+    -- Most have one version, or several that agree: of the others the latest counts.
+    contested AS (
+        SELECT activity_id FROM version WHERE kind <> other_kind OR logged_from <> other_logged_from
+    ),
+    latest AS (
+        SELECT activity_id, kind, logged_from FROM version ANTI JOIN contested USING (activity_id)
+        UNION ALL
+        SELECT activity_id, arg_max_null(kind, {_LATEST}), arg_max_null(logged_from, {_LATEST})
+        FROM activity SEMI JOIN contested USING (activity_id)
+        GROUP BY activity_id
     )
+    SELECT status::VARCHAR AS status, kind, count(*) AS activity_count
+    FROM current_activity_outcome JOIN latest USING (activity_id){where}
+    GROUP BY ALL
+    ORDER BY status, kind NULLS LAST
+    """
+    return Query(sql, values)
 
 
 def activity_counts(store: Store, filters: Filters = _ALL) -> list[Row]:

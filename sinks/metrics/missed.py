@@ -99,7 +99,8 @@ def missed_query(
     ),
     talk AS (
         SELECT interaction_id, token, started_at, direction FROM current_interaction
-        WHERE channel = 'call' AND token IS NOT NULL AND started_at < $as_of::TIMESTAMP{later}
+        SEMI JOIN missed USING (token)
+        WHERE channel = 'call' AND started_at < $as_of::TIMESTAMP{later}
     ),
     back AS (
         SELECT missed.*, talk.started_at AS back_at, talk.interaction_id AS back_id
@@ -162,13 +163,19 @@ def missed_calls(
         where, values["fate"] = " WHERE fate = $fate", measures.known(fate, FATES, "fate")
     if filters.limit is not None:
         limit = f" LIMIT {int(filters.limit)}"
-    chosen = f"SELECT * FROM ({query.sql}){where} ORDER BY started_at DESC, key{limit}"
-    sql = (
-        "SELECT key, source, started_at, token, shown.display AS identifier, fate, interaction_id, followed_at, "
-        f"followed_seconds FROM ({chosen}) AS chosen LEFT JOIN (SELECT token, arg_max(display, rowid) AS display "
-        f"FROM identifier SEMI JOIN (SELECT token FROM ({chosen})) AS asked USING (token) GROUP BY token) AS shown "
-        "USING (token) ORDER BY started_at DESC, key"
+    sql = f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT * FROM ({query.sql}){where} ORDER BY started_at DESC, key{limit}
+    ),
+    shown AS (
+        SELECT token, arg_max(display, rowid) AS display FROM identifier SEMI JOIN chosen USING (token) GROUP BY token
     )
+    SELECT
+        key, source, started_at, token, shown.display AS identifier, fate, interaction_id, followed_at, followed_seconds
+    FROM chosen
+    LEFT JOIN shown USING (token)
+    ORDER BY started_at DESC, key
+    """
     return run(store, Query(sql, values))
 
 

@@ -136,6 +136,12 @@ def test_days_are_whole_local_days(store: Store) -> None:
     assert [row["interaction_count"] for row in settling(store, days=2, zone="Asia/Kathmandu")] == [5, 3]
 
 
+def test_at_midnight_the_last_day_is_the_one_that_has_just_ended(store: Store) -> None:
+    rows = settling(store, datetime(2024, 3, 3, 22), days=1)
+
+    assert [(row["day"], row["settled_share"]) for row in rows] == [("2024-03-03", 1.0)]
+
+
 def test_conversations_after_the_crms_reach_are_not_settled_at_all(tmp_path: Path) -> None:
     rows = [*ROWS, untraced("z", "pending", NOON + DAY)]
     with Store.open(published(tmp_path / "ahead.duckdb", NOW, said(rows))) as store:
