@@ -118,14 +118,6 @@ AnnotationsFile = Annotated[
     ),
 ]  # fmt: skip
 
-AnnotationsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--annotations", envvar="BYPASSFLOW_ANNOTATIONS", metavar="FILE",
-        help="Where measures and labels are kept; default: beside the store, *.annotations.sqlite.",
-    ),
-]  # fmt: skip
-
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Register a command whose expected errors become one sentence on standard error and exit code 1."""
