@@ -110,13 +110,6 @@ AnyDatabase = Annotated[
 Url = Annotated[
     str | None, typer.Option(metavar="URL", help="A running sink, such as http://127.0.0.1:8766, in place of a file.")
 ]
-AnnotationsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--annotations", envvar="BYPASSFLOW_ANNOTATIONS", metavar="FILE",
-        help="Where measures and labels are kept; default: beside the store, *.annotations.sqlite.",
-    ),
-]  # fmt: skip
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -677,42 +670,18 @@ def _audit_chance(db: Path | None, days: int, format: Shape) -> None:
         _say("the shift is not longer than the windows, so true traces are found again; try --placebo 14")
 
 
-# The store over HTTP
-
-
-@command
-def serve(
-    db: Database,
-    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to answer; port 0 is any free one.")] = (
-        "127.0.0.1:8765"
-    ),
-    annotations: AnnotationsFile = None,
-) -> None:
-    """Answer questions about a store over HTTP.
-
-    Over a file that nobody writes, or a snapshot; a sink answers over the store that it writes: sink --serve. Stops at
-    SIGTERM and Ctrl-C.
-    """
-    import signal
-    import threading
-
-    from dashboard.web import served
-    from sinks.store import Store
-
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with Store.open(db) as store, served(store, listen, annotations) as url:
-        _say(f"answering at {url}, described at {url}/openapi.json")
-        stop.wait()
-    _say("stopped")
-
-
 # What people add: measures
 
 
 measure = typer.Typer(no_args_is_help=True, help="Note what the company changed, and see what came of it.")
 app.add_typer(measure, name="measure")
+AnnotationsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", envvar="BYPASSFLOW_ANNOTATIONS", metavar="FILE",
+        help="Where measures and labels are kept; default: beside the store, *.annotations.sqlite.",
+    ),
+]  # fmt: skip
 Note = Annotated[str, typer.Option(help="What else is to be known.")]
 Author = Annotated[str, typer.Option(envvar="USER", show_default=False, help="Who says so; default: who you are.")]
 
@@ -1417,10 +1386,6 @@ def sink(
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes some 150 MB more.")
     ] = "1GB",
-    serve: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Answer over HTTP there too, as the command serve does.")
-    ] = None,
-    annotations: AnnotationsFile = None,
 ) -> None:
     """Follow the live log into a store.
 
@@ -1432,7 +1397,6 @@ def sink(
 
     from agents.log import KafkaLog
     from agents.topics import require_topics
-    from dashboard.web import served
     from pipeline.configuration import engine_settings
     from schemas.topics import partition_of
     from sinks.live import TOPICS, open_live
@@ -1454,10 +1418,7 @@ def sink(
         KafkaLog(settings, credentials) as log,
         open_live(db, record, partition, memory_limit=limit, tell=_say) as live,
     ):
-        run(
-            live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say,
-            beside=None if serve is None else lambda store, status: served(store, serve, annotations, status),
-        )  # fmt: skip
+        run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
 
 
 # The live pipeline: receivers

@@ -139,15 +139,13 @@ def report_query(
 class Filters:
     """Which interactions: each name of `FILTERS` with the values that fit; times half open, UTC without a zone.
 
-    The value "none" stands for no value: a team that is unknown, a reason that there is not. `after` is start and id
-    of the interaction behind which a list goes on.
+    The value "none" stands for no value: a team that is unknown, a reason that there is not.
     """
 
     values: Mapping[str, Collection[str]] = field(default_factory=dict)
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None
-    after: tuple[datetime, str] | None = None
 
 
 def interactions_query(filters: Filters) -> Query:
@@ -160,9 +158,6 @@ def interactions_query(filters: Filters) -> Query:
     if filters.limit is not None and filters.limit < 0:
         raise ConfigurationError(f"a limit of {filters.limit} rows makes no sense; expected 0 or more")
     limit = "" if filters.limit is None else f" LIMIT {int(filters.limit)}"
-    if filters.after is not None:
-        where += f"{' AND' if where else ' WHERE'} (started_at, interaction_id) > ($after_at::TIMESTAMP, $after_id)"
-        values["after_at"], values["after_id"] = filters.after
     chosen = f"SELECT * FROM current_interaction{where} ORDER BY started_at, interaction_id{limit}"
     return Query(_WITH_EVIDENCE.format(chosen=chosen), values)
 

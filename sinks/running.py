@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
 from sinks.serving import Server
 from sinks.snapshots import Snapshots
-from sinks.store import Store
 
 LEAST_MEMORY_BYTES: Final = 128_000_000
 _SIZE: Final = TypeAdapter(ByteSize)
@@ -33,10 +32,6 @@ class SnapshotPlan:
     every: timedelta
 
 
-# Given the store and what tells how it is written, answers somewhere; says where.
-Beside = Callable[[Store, Callable[[], dict[str, Any]]], AbstractContextManager[str]]
-
-
 def run(
     live: LiveStore,
     log: Log,
@@ -47,11 +42,8 @@ def run(
     plan: SnapshotPlan | None,
     now: Callable[[], datetime],
     tell: Callable[[str], None],
-    beside: Beside | None = None,
 ) -> None:
     """Run until `stop` is set; then the store is whole and says where to go on.
-
-    `beside` is what else answers meanwhile.
 
     Raises:
         ConfigurationError: when the log does not hold what the store needs, or nobody can listen there.
@@ -75,8 +67,6 @@ def run(
 
         server = parts.enter_context(Server(live.store, status, host, port))
         tell(f"following partition {partition} into {live.store.path}; questions are answered at {server.url}")
-        if beside is not None:
-            tell(f"answering at {parts.enter_context(beside(live.store, status))}")
         consumer.run(stop)
     tell("stopped; the store is whole, and a new start goes on where this one stood")
 
