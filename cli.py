@@ -1386,6 +1386,9 @@ def sink(
     memory: Annotated[
         str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes some 150 MB more.")
     ] = "1GB",
+    served_at: Annotated[
+        str | None, typer.Option("--serve", metavar="HOST:PORT", help="Serve the API here too, as `serve` does.")
+    ] = None,
 ) -> None:
     """Follow the live log into a store.
 
@@ -1418,7 +1421,72 @@ def sink(
         KafkaLog(settings, credentials) as log,
         open_live(db, record, partition, memory_limit=limit, tell=_say) as live,
     ):
-        run(live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say)
+
+        @contextmanager
+        def site(status: Callable[[], dict[str, Any]]) -> Iterator[None]:
+            if served_at is None:
+                yield
+                return
+            with _site(live.store, served_at, status) as url:
+                _say(f"the API is served at {url}")
+                yield
+
+        run(
+            live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say,
+            beside=site,
+        )  # fmt: skip
+
+
+# Answers for people and programs
+
+
+@command
+def serve(
+    db: Database,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to answer; port 0: any that is free.")] = (
+        "127.0.0.1:8765"
+    ),
+    opens: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Serve the API over a store that nobody writes: a file or a snapshot.
+
+    Prints where it answers. Only reads, and only this machine reaches it unless --listen says otherwise. Stops at
+    Ctrl-C and SIGTERM.
+    """
+    import signal
+    import threading
+
+    from sinks.store import Store
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Store.open(db) as store, _site(store, listen, None) as url:
+        typer.echo(url)
+        if opens:
+            typer.launch(url)
+        stop.wait()
+
+
+@contextmanager
+def _site(store: Store, listen: str, status: Callable[[], dict[str, Any]] | None) -> Iterator[str]:
+    """Serve the API over an open store meanwhile, and give the address."""
+    from dashboard.web import Site, is_loopback_name, make_app
+    from sinks.annotations import beside
+    from sinks.asking import Asking
+    from sinks.running import address
+
+    host, port = address(listen)
+    asking = Asking(store)
+    app = make_app(
+        asking,
+        status=status,
+        is_local=is_loopback_name(f"[{host}]" if ":" in host else host),
+        annotations=beside(store.path),
+        now=lambda: _now().replace(tzinfo=None),
+    )
+    with Site(app, asking, host, port) as site:
+        yield site.url
 
 
 # The live pipeline: receivers

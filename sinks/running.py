@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,8 +42,11 @@ def run(
     plan: SnapshotPlan | None,
     now: Callable[[], datetime],
     tell: Callable[[str], None],
+    beside: Callable[[Callable[[], dict[str, Any]]], AbstractContextManager[None]] | None = None,
 ) -> None:
     """Run until `stop` is set; then the store is whole and says where to go on.
+
+    `beside` is entered meanwhile: given what tells the status, it serves the store in its own way.
 
     Raises:
         ConfigurationError: when the log does not hold what the store needs, or nobody can listen there.
@@ -67,6 +70,8 @@ def run(
 
         server = parts.enter_context(Server(live.store, status, host, port))
         tell(f"following partition {partition} into {live.store.path}; questions are answered at {server.url}")
+        if beside is not None:
+            parts.enter_context(beside(status))
         consumer.run(stop)
     tell("stopped; the store is whole, and a new start goes on where this one stood")
 

@@ -1,0 +1,211 @@
+"""The API: each path asks the store one question, and tells what the store knew when it answered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+import orjson
+import pyarrow as pa
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from dashboard import formats
+from dashboard.counting import Counting
+from dashboard.problems import Problem, documented, problem
+from sinks import measures, silent
+from sinks.annotations import Annotations
+from sinks.asking import Asking
+from sinks.metrics import delay
+from sinks.store import Store
+
+FORM: Final = "1"
+_MOST_KEPT: Final = 64
+EMPTY: Final = "nothing lies in this period: it ends before it begins"
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a question found. `head` stands beside the rows, `next` is the cursor of the next page."""
+
+    rows: Sequence[Row]
+    head: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    next: str | None = None
+
+
+class NotThere(Exception):
+    """What was named does not exist."""
+
+
+class Answering:
+    """Answers questions over a store: asks, tells the position, and writes the format that is wanted."""
+
+    def __init__(self, asking: Asking, annotations: Path | None) -> None:
+        self.asking = asking
+        self.annotations = Annotations(annotations) if annotations is not None else None
+        self._silences: dict[tuple[object, ...], list[str]] = {}
+
+    def answer(
+        self,
+        request: Request,
+        question: Callable[[Store], Found],
+        columns: pa.Schema | None = None,
+    ) -> Response:
+        """Return the answer to a question; without `columns` it is JSON alone."""
+        offered = formats.FORMATS if columns is not None else (formats.JSON,)
+        format = formats.preferred(request.headers.get("accept"), offered)
+        if format is None:
+            return problem(406, f"there is no such format; expected one of {', '.join(offered)}")
+        known = request.headers.get("if-none-match")
+
+        def ask(store: Store) -> tuple[str, Row, Found | None]:
+            about = self._about(store)
+            tag = _tag(about["as_of"]["position"], format)
+            if known is not None and tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
+                return tag, about, None
+            return tag, about, question(store)
+
+        try:
+            tag, about, found = self.asking.ask(ask)
+        except NotThere as error:
+            return problem(404, str(error))
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        if found is None:
+            return Response(status_code=304, headers=headers)
+        if found.next is not None:
+            here = request.url.include_query_params(cursor=found.next)
+            headers["Link"] = f'<{here.path}?{here.query}>; rel="next"'
+        if format == formats.JSON or columns is None:
+            body = {**about, "warnings": list(found.warnings), **found.head, "rows": found.rows}
+            return Response(_json(body), headers=headers, media_type=formats.JSON)
+        told = {"as_of": json.dumps(_plain(about["as_of"])), "warnings": json.dumps(list(found.warnings))}
+        headers |= {"Bypassflow-As-Of": told["as_of"], "Bypassflow-Warnings": told["warnings"]}
+        headers["Content-Disposition"] = 'attachment; filename="bypassflow' + _ENDINGS[format] + '"'
+        return Response(formats.write(found.rows, columns, format, told), headers=headers, media_type=format)
+
+    def silences(self, store: Store, since: datetime | None, until: datetime | None) -> list[str]:
+        """Return what to know of silent sources in a period; kept while nothing is committed."""
+        key = (position(store), since, until)
+        if key not in self._silences:
+            if len(self._silences) >= _MOST_KEPT:
+                self._silences.clear()
+            self._silences[key] = silent.warnings(store, ZoneInfo(measures.zone_of(store)), since, until)
+        return self._silences[key]
+
+    def _about(self, store: Store) -> Row:
+        run = store.rows("SELECT run_number, finished_at FROM run ORDER BY run_number DESC LIMIT 1")
+        revision = self.annotations.revision() if self.annotations is not None else 0
+        return {
+            "as_of": {
+                "complete_through": utc(delay.complete_through(store)),
+                "run_number": run[0]["run_number"] if run else None,
+                "run_finished_at": utc(run[0]["finished_at"]) if run else None,
+                "position": position(store, revision),
+            },
+            "timezone": measures.zone_of(store),
+        }
+
+
+def position(store: Store, revision: int = 0) -> str:
+    """Return a digest that changes with everything that is committed: runs, the log's positions, and annotations."""
+    runs = store.rows("SELECT max(run_number) AS number, max(finished_at) AS at FROM run")
+    said = [FORM, str(runs), sorted(store.positions().items()), revision, str(store.path)]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
+
+
+def shares(row: Row) -> Row:
+    """Return a row with its counts of outcomes completed by numerator, denominator and share."""
+    untraced = row["siloed_count"] + row["bypassed_count"]
+    return {**row, "untraced_count": untraced, "decided_count": untraced + row["traced_count"], **measures.shares(row)}
+
+
+def counted(outcomes: Sequence[str]) -> Row:
+    """Return the share of interactions with these outcomes."""
+    row: Row = {f"{name}_count": outcomes.count(name) for name in ("traced", "siloed", "bypassed", "pending")}
+    return shares({"interaction_count": len(outcomes), **row})
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Return an instant of the store with its zone."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def described(model: type[BaseModel], is_table: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Return what the description of the API says of the answers of a path."""
+    content: dict[str, Any] = {}
+    if is_table:
+        content = {
+            formats.CSV: {"schema": {"type": "string"}},
+            formats.ARROW: {"schema": {"type": "string", "format": "binary"}},
+            formats.PARQUET: {"schema": {"type": "string", "format": "binary"}},
+        }
+    return {
+        200: {"model": model, "description": "The answer", "content": content, "headers": _HEADERS},
+        304: {"description": "Nothing was committed since the answer with this ETag"},
+        **documented(400, 403, 406, 422, 429, 503),
+    }
+
+
+def add_api(
+    app: FastAPI,
+    asking: Asking,
+    *,
+    status: Callable[[], dict[str, Any]] | None,
+    annotations: Path | None,
+    now: Callable[[], datetime],
+    counting: Counting,
+) -> None:
+    """Add the paths of the API to an application."""
+    from dashboard import api_operations, api_paths
+
+    answering = Answering(asking, annotations)
+    api_operations.add(app, answering, status=status, counting=counting)
+    api_paths.add(app, answering)
+    _describe_problems(app)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the form of problems into the description: paths only refer to it."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = made()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            told = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= told.pop("$defs")
+            schemas["Problem"] = told
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+_ENDINGS: Final = {formats.CSV: ".csv", formats.ARROW: ".arrows", formats.PARQUET: ".parquet"}
+_HEADERS: Final = {
+    "ETag": {"description": "of the committed position and the format", "schema": {"type": "string"}},
+}
+
+
+def _tag(position: str, format: str) -> str:
+    return f'"{position}-{formats.FORMATS.index(format)}"'
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+
+
+def _plain(values: Mapping[str, Any]) -> Row:
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
