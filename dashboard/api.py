@@ -36,9 +36,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """What a question found. `head` stands beside the rows, `next` is the cursor of the next page."""
+    """What a question found.
 
-    rows: Sequence[Row]
+    `rows` is None where it is no table, `head` stands beside the rows, `next` is the cursor of the next page.
+    """
+
+    rows: Sequence[Row] | None
     head: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     next: str | None = None
@@ -87,12 +90,14 @@ class Answering:
             here = request.url.include_query_params(cursor=found.next)
             headers["Link"] = f'<{here.path}?{here.query}>; rel="next"'
         if format == formats.JSON or columns is None:
-            body = {**about, "warnings": list(found.warnings), **found.head, "rows": found.rows}
+            body = {**about, "warnings": list(found.warnings), **found.head}
+            if found.rows is not None:
+                body["rows"] = found.rows
             return Response(_json(body), headers=headers, media_type=formats.JSON)
         told = {"as_of": json.dumps(_plain(about["as_of"])), "warnings": json.dumps(list(found.warnings))}
         headers |= {"Bypassflow-As-Of": told["as_of"], "Bypassflow-Warnings": told["warnings"]}
         headers["Content-Disposition"] = 'attachment; filename="bypassflow' + _ENDINGS[format] + '"'
-        return Response(formats.write(found.rows, columns, format, told), headers=headers, media_type=format)
+        return Response(formats.write(found.rows or (), columns, format, told), headers=headers, media_type=format)
 
     def silences(self, store: Store, since: datetime | None, until: datetime | None) -> list[str]:
         """Return what to know of silent sources in a period; kept while nothing is committed."""

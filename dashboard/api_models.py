@@ -161,6 +161,15 @@ class VerdictRow(BaseModel):
     reason: str
 
 
+class LabelRow(BaseModel):
+    """What somebody judged of the interaction."""
+
+    verdict: str
+    note: str
+    author: str
+    labelled_at: datetime
+
+
 class ExplanationAnswer(Answer):
     """Why an interaction has its outcome."""
 
@@ -169,6 +178,7 @@ class ExplanationAnswer(Answer):
     evidence: list[EvidenceRow]
     holders: list[HolderRow]
     verdicts: list[VerdictRow]
+    labels: list[LabelRow] = Field(description="the newest first, which counts")
 
 
 class TimelineRow(BaseModel):

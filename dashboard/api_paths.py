@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Path, Query, Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from dashboard import api_models as models
-from dashboard.api import EMPTY, Answering, Found, described, shares
+from dashboard.api import EMPTY, Answering, Found, NotThere, counted, described, shares, utc
 from dashboard.api_questions import (
+    ActivitiesQuestion,
+    Day,
+    DayQuestion,
+    IdentifiersQuestion,
+    InteractionsQuestion,
     Nothing,
     Period,
     ShareQuestion,
+    TimelineQuestion,
     zoned,
-)  # fmt: skip
+)
 from dashboard.formats import schema_of
-from sinks import measures
+from dashboard.problems import documented
+from sinks import explanations, measures, paging
 from sinks.measures import DIMENSIONS, PLAIN, Filters
+from sinks.metrics import customers, hygiene
+from sinks.paging import Place
 from sinks.store import Store
 
 Row = dict[str, Any]
 _MOST_VALUES: Final = 1_000
-_ZERO: Final = datetime(1, 1, 1)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def add(app: FastAPI, answering: Answering) -> None:
@@ -63,6 +74,181 @@ def add(app: FastAPI, answering: Answering) -> None:
 
         return answering.answer(request, question, schema_of(models.DimensionRow))
 
+    @app.get("/v1/interactions", tags=["behind the share"], responses=described(models.InteractionsAnswer))
+    def interactions(request: Request, asked: Annotated[InteractionsQuestion, Query()]) -> Response:
+        """Return interactions, one page after the other; rows that are added meanwhile move no page."""
 
-def _report(store: Store, by: Any, filters: Filters) -> list[Row]:
+        def question(store: Store) -> Found:
+            after = None if asked.cursor is None else Place.from_text(asked.cursor)
+            found = paging.interactions(store, asked.filters(asked.limit + 1), after)
+            rows, following = paging.cut(found, asked.limit, "started_at", "interaction_id")
+            (overall,) = _report(store, (), asked.filters())
+            head = {**zoned(asked), "overall": shares(overall), "next": following}
+            return Found([_marked(row) for row in rows], head, doubts(store, asked), following)
+
+        return answering.answer(request, question, schema_of(models.InteractionRow))
+
+    @app.get(
+        "/v1/interactions/{interaction_id}",
+        tags=["behind the share"],
+        responses=described(models.ExplanationAnswer, False) | documented(404),
+    )
+    def interaction(
+        request: Request, interaction_id: Annotated[str, Path(max_length=200)], asked: Annotated[Nothing, Query()]
+    ) -> Response:
+        """Return why an interaction has its outcome: its raw events and every activity that was weighed."""
+
+        def question(store: Store) -> Found:
+            sought = {"id": interaction_id}
+            if not store.rows("SELECT 1 AS one FROM current_interaction WHERE interaction_id = $id LIMIT 1", sought):
+                raise NotThere("there is no interaction with this id; /v1/interactions lists them")
+            told = explanations.explain(store, interaction_id)
+            notes = answering.annotations.labels_of(interaction_id) if answering.annotations is not None else []
+            verdicts = [vars(each) | {"offset_seconds": each.offset.total_seconds()} for each in told.verdicts]
+            head = {
+                "interaction": _picked(models.InteractionRow, told.interaction),
+                "summary": told.summary,
+                "evidence": [_picked(models.EvidenceRow, row) for row in told.evidence],
+                "holders": [_picked(models.HolderRow, row) for row in told.holders],
+                "verdicts": [_picked(models.VerdictRow, row) for row in verdicts],
+                "labels": [_picked(models.LabelRow, asdict(each)) for each in notes],
+            }
+            return Found(None, head)
+
+        return answering.answer(request, question)
+
+    @app.get(
+        "/v1/customers/{customer_id:path}/timeline",
+        tags=["customers"],
+        responses=described(models.TimelineAnswer) | documented(404),
+    )
+    def timeline(
+        request: Request,
+        customer_id: Annotated[str, Path(max_length=1_000)],
+        asked: Annotated[TimelineQuestion, Query()],
+    ) -> Response:
+        """Return a customer's interactions over all channels, traced or not, in order of time."""
+
+        def question(store: Store) -> Found:
+            if not customers.history(store, customer=customer_id, filters=Filters(limit=1)):
+                raise NotThere("no interaction was with such a customer")
+            rows = customers.history(store, customer=customer_id, filters=asked.filters(asked.limit))
+            overall = counted([row["outcome"] for row in rows])
+            head = {"customer_id": customer_id, **zoned(asked), "overall": overall}
+            return Found([_picked(models.TimelineRow, row) for row in rows], head, doubts(store, asked))
+
+        return answering.answer(request, question, schema_of(models.TimelineRow))
+
+    @app.get("/v1/days/{day}", tags=["customers"], responses=described(models.DayAnswer) | documented(404))
+    def day(request: Request, day: Day, asked: Annotated[DayQuestion, Query()]) -> Response:
+        """Return what was done on a local day with each customer."""
+
+        def question(store: Store) -> Found:
+            if not _FIRST_DAY <= day <= _LAST_DAY:
+                raise NotThere(f"no log reaches that day; expected one from {_FIRST_DAY} to {_LAST_DAY}")
+            zone = ZoneInfo(measures.zone_of(store))
+            begin, end = (measures.instant(each.isoformat(), zone) for each in (day, day + timedelta(days=1)))
+            rows = [
+                _picked(models.DayRow, row) for row in customers.day(store, day, filters=Filters(limit=asked.limit))
+            ]
+            for row in rows:
+                row["interactions"] = [_marked(each) for each in row["interactions"]]
+            (overall,) = _report(store, (), Filters({}, begin, end))
+            return Found(rows, {"day": day, "overall": shares(overall)}, answering.silences(store, begin, end))
+
+        return answering.answer(request, question, schema_of(models.DayRow, without=("interactions",)))
+
+    @app.get("/v1/activities", tags=["the CRM"], responses=described(models.ActivitiesAnswer))
+    def activities(request: Request, asked: Annotated[ActivitiesQuestion, Query()]) -> Response:
+        """Return activities of the CRM and what they explain, one page after the other."""
+
+        def question(store: Store) -> Found:
+            if asked.is_empty:
+                return Found([], {**zoned(asked), "counts": [], "next": None}, [EMPTY])
+            after = None if asked.cursor is None else Place.from_text(asked.cursor)
+            found = paging.activities(store, asked.status, asked.since, asked.until, asked.limit + 1, after)
+            rows, following = paging.cut(found, asked.limit, "logged_from", "activity_id")
+            counts = hygiene.activity_counts(store, Filters({}, asked.since, asked.until))
+            head = {**zoned(asked), "counts": counts, "next": following}
+            return Found([_marked(row) for row in rows], head, (), following)
+
+        return answering.answer(request, question, schema_of(models.ActivityRow))
+
+    @app.get("/v1/identifiers", tags=["the CRM"], responses=described(models.IdentifiersAnswer))
+    def identifiers(request: Request, asked: Annotated[IdentifiersQuestion, Query()]) -> Response:
+        """Return numbers and addresses that the CRM does not know and should."""
+
+        def question(store: Store) -> Found:
+            rows = hygiene.missing_identifiers(
+                store, asked.filters(asked.limit), minimum_interactions=asked.minimum_interactions
+            )
+            return Found([_picked(models.IdentifierRow, row) for row in rows], zoned(asked), doubts(store, asked))
+
+        return answering.answer(request, question, schema_of(models.IdentifierRow))
+
+    @app.get("/v1/measures", tags=["measures"], responses=described(models.MeasuresAnswer))
+    def company_measures(request: Request, asked: Annotated[Nothing, Query()]) -> Response:
+        """Return what the company did so that more is logged."""
+
+        def question(store: Store) -> Found:
+            known = answering.annotations.measures() if answering.annotations is not None else []
+            return Found([_picked(models.MeasureRow, asdict(each)) for each in known])
+
+        return answering.answer(request, question, schema_of(models.MeasureRow))
+
+    @app.get("/v1/sources", tags=["data"], responses=described(models.SourcesAnswer))
+    def sources(request: Request, asked: Annotated[Nothing, Query()]) -> Response:
+        """Return the sources: what was read of each, and how far it reaches."""
+
+        def question(store: Store) -> Found:
+            rows = [_marked(row) for row in store.rows(_SOURCES)]
+            return Found(rows, {}, answering.silences(store, None, None))
+
+        return answering.answer(request, question, schema_of(models.SourceRow))
+
+    @app.get("/v1/audit", tags=["data"], responses=described(models.AuditAnswer))
+    def audit(request: Request, asked: Annotated[Nothing, Query()]) -> Response:
+        """Return what became of every raw event, by source."""
+
+        def question(store: Store) -> Found:
+            rows = store.rows("SELECT * FROM accounts ORDER BY source")
+            left = sum(row["unaccounted_count"] for row in rows)
+            warnings = [f"{left:,} raw events are unaccounted for: a defect of bypassflow"] if left else []
+            return Found(rows, {}, warnings)
+
+        return answering.answer(request, question, schema_of(models.AuditRow))
+
+
+_FIRST_DAY: Final = date(1900, 1, 1)
+_LAST_DAY: Final = date(2999, 12, 31)
+_SOURCES: Final = """
+    SELECT
+        source,
+        count(*) AS file_count,
+        coalesce(sum(byte_count), 0)::BIGINT AS byte_count,
+        coalesce(sum(files.record_count), 0)::BIGINT AS record_count,
+        coalesce(sum(observation_count), 0)::BIGINT AS observation_count,
+        coalesce(sum(crm_record_count), 0)::BIGINT AS crm_record_count,
+        coalesce(sum(files.rejected_count), 0)::BIGINT AS rejected_count,
+        min(first_at) AS first_at,
+        max(last_at) AS last_at,
+        any_value(feeds.complete_through) AS complete_through,
+        coalesce(any_value(feeds.is_slowest), false) AS is_slowest
+    FROM files
+    LEFT JOIN feeds USING (source)
+    GROUP BY source
+    ORDER BY source
+"""
+
+
+def _picked(model: type[BaseModel], row: Mapping[str, Any]) -> Row:
+    """Return the columns of a row that the model has, instants with their zone."""
+    return _marked({name: row[name] for name in model.model_fields})
+
+
+def _marked(row: Mapping[str, Any]) -> Row:
+    return {name: utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _report(store: Store, by: Sequence[str], filters: Filters) -> list[Row]:
     return measures.report(store, by, filters.since, filters.until, None, filters.values)

@@ -55,8 +55,8 @@ Instant = Annotated[
     datetime | None, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-Text = Annotated[str, Field(max_length=1_000)]
-Texts = Annotated[list[Text], Field(max_length=200)]
+Text = Annotated[str, Field(max_length=200)]
+Texts = Annotated[list[Text], Field(max_length=50)]
 Dimension = Literal[
     "channel", "line", "team", "function", "direction", "source", "segment", "reason", "hour", "weekday", "day",
     "week", "month",
@@ -81,6 +81,12 @@ class Period(Question):
     def is_empty(self) -> bool:
         """Return whether nothing can lie in it."""
         return self.since is not None and self.until is not None and self.since >= self.until
+
+    def filters(self, limit: int | None = None) -> Filters:
+        """Return which interactions are meant; of an empty period none."""
+        if self.is_empty:
+            return Filters({"channel": []}, None, None, limit)
+        return Filters({}, self.since, self.until, limit)
 
 
 class Chosen(Period):

@@ -32,6 +32,7 @@ from sinks.asking import Asking
 
 _LOG: Final = logging.getLogger("bypassflow.web")
 _STOP_SECONDS: Final = 5
+_LONGEST_QUESTION: Final = 1_000_000
 # What an answer says unless it says otherwise itself. The pages send a policy of their own.
 _SAFE: Final = {
     "cache-control": "no-store",
@@ -162,6 +163,9 @@ class Site:
                 server_header=False,
                 lifespan="off",
                 ws="none",
+                # Filters with many values make long questions.
+                http="h11",
+                h11_max_incomplete_event_size=_LONGEST_QUESTION,
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )
