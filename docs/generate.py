@@ -1,5 +1,5 @@
 """Writes the pages of docs/reference that come from the code: commands, configuration, schemas,
-sources and the store.
+sources, the store and the API.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    says which are stale, and fails
@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +20,13 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from cli import app
+from dashboard.web import make_app
 from pipeline.sources import registry
 from schemas.export import json_schemas
 from schemas.reading import READING_MODELS
 from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS
 from sinks import reference as store
+from sinks.asking import Asking
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by `make docs`; change the code instead. -->"
@@ -258,7 +260,48 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration_page(),
         "schemas.md": schema_page(),
         "store.md": store.page(),
+        "api.md": api_page(),
     } | source_pages()
+
+
+# The API
+
+
+def api_page() -> str:
+    # The description asks nothing of a store, and nothing of the clock.
+    described = make_app(cast(Asking, None), now=lambda: datetime.min).openapi()
+    definitions = described["components"]["schemas"]
+    parts = [
+        NOTE,
+        "# The API",
+        "`bypassflow serve` and `bypassflow sink --serve` answer these paths; `/openapi.json` describes them for "
+        "programs.\nHow to use it says [Use the API](../howto/use-the-api.md).\n"
+        "Instants are UTC, proportions 0-1.",
+    ]
+    for path, operations in described["paths"].items():
+        operation = operations["get"]
+        parts += [f"## {path}", _prose(operation.get("description"))]
+        if parameters := operation.get("parameters"):
+            parts.append(table(("parameter", "type", "default", "meaning"), map(_parameter, parameters)))
+        content = operation["responses"]["200"].get("content", {})
+        answer = content.get("application/json", {}).get("schema", {})
+        if "$ref" in answer:
+            name = str(answer["$ref"]).rsplit("/", 1)[-1]
+            parts.append(f"Answers {code(name)}, as {', '.join(code(kind) for kind in content)}.")
+    parts.append("## Answers")
+    parts += [
+        f"### {name}\n\n{_prose(schema.get('description'))}\n\n{_fields(schema, definitions)}"
+        for name, schema in sorted(definitions.items())
+        if schema.get("properties")
+    ]
+    return _page(parts)
+
+
+def _parameter(parameter: Schema) -> Sequence[str]:
+    schema = parameter["schema"]
+    default = "required" if parameter.get("required") else _default(schema)
+    meaning = str(parameter.get("description") or schema.get("description", ""))
+    return code(str(parameter["name"])), _kind(schema, {}), default, meaning
 
 
 def main(arguments: Sequence[str]) -> int:
