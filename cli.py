@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from schemas.log import Log
     from schemas.settings import Configuration, EngineSettings
     from sinks.annotations import Annotations
+    from sinks.answers import Answers
     from sinks.store import RunRecord, Store
 
     MakeTarget = Callable[[Ledger, Fit], Target]
@@ -238,9 +239,13 @@ def _say(thing: RenderableType) -> None:
     _messages().print(thing, markup=False, highlight=False, soft_wrap=isinstance(thing, str))
 
 
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+
+
 def _show(*things: RenderableType) -> None:
     """Print on standard output, for people."""
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+    console = _console()
     for thing in things:
         console.print(thing, markup=False, highlight=False)
     sys.stdout.flush()  # before what is said next on standard error
@@ -465,6 +470,9 @@ def report(
     ] = False,
     annotations: AnnotationsFile = None,
     format: Annotated[ReportShape, typer.Option(help="How to print it.")] = ReportShape.TABLE,
+    chart: Annotated[
+        bool, typer.Option("--chart", help="Draw the trend, and bars by the first of the dimensions, instead.")
+    ] = False,
 ) -> None:
     """Print the bypass share.
 
@@ -475,11 +483,18 @@ def report(
     from sinks import export
     from sinks.answers import answers
 
+    if chart and format is not ReportShape.TABLE:
+        raise ConfigurationError(f"--chart draws and --format {format} prints rows; give one of the two")
+    if chart and corrected:
+        raise ConfigurationError("--chart draws the share as measured and --corrected prints another; give one of them")
     if corrected:
         _report_corrected(db, by, since, until, annotations, format)
         return
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
     with answers(db, url) as asked:
+        if chart:
+            _show_charts(asked, dimensions[:1], since, until)
+            return
         found = asked.report(dimensions, since, until)
     rows, overall = found.rows, found.overall
     for warning in found.warnings:
@@ -540,6 +555,22 @@ def _report_corrected(
         export.write_json([row], sys.stdout)
     else:
         (export.write_csv if format is ReportShape.CSV else export.write_markdown)([row], list(row), sys.stdout)
+
+
+def _show_charts(asked: Answers, dimensions: Sequence[str], since: str | None, until: str | None) -> None:
+    from dashboard import charts
+
+    found = asked.report(dimensions, since, until)
+    rows = asked.report(["day"], since, until).rows
+    step = charts.step_of(rows)
+    if step == "week":
+        rows = asked.report(["week"], since, until).rows
+    for warning in found.warnings:
+        _say(f"warning: {warning}")
+    width = _console().width
+    drawn = [charts.trend(rows, step, width), *(charts.bars(found.rows, name, width) for name in dimensions)]
+    typer.echo("\n\n".join(drawn))
+    _show("", terminal.headline(found.overall))
 
 
 @command

@@ -359,3 +359,24 @@ def test_a_patience_that_is_no_length_of_time_is_told_before_the_broker_is_asked
     result = CliRunner().invoke(cli.app, ["status", "--patience", "soon", "--bootstrap", "127.0.0.1:1"])
     assert result.exit_code == 1
     assert "--patience 'soon'" in result.stderr
+
+
+def test_a_chart_shows_the_trend_the_bars_of_the_first_dimension_and_the_number(db: Path) -> None:
+    ran = bypassflow("report", "--db", db, "--by", "team,channel", "--chart")
+    assert ran.exit_code == 0, ran.error
+    assert "Share by day" in ran.out
+    assert "Share by team" in ran.out
+    assert "Share by channel" not in ran.out
+    assert "\x1b" not in ran.out
+
+
+def test_a_chart_of_a_period_without_interactions_says_so(db: Path) -> None:
+    ran = bypassflow("report", "--db", db, "--since", "2030-01-01", "--chart")
+    assert ran.exit_code == 0, ran.error
+    assert ran.out.startswith("No interaction of this period is decided yet")
+
+
+def test_a_chart_is_not_given_as_rows(db: Path) -> None:
+    ran = bypassflow("report", "--db", db, "--chart", "--format", "json")
+    assert ran.exit_code != 0
+    assert "give one of the two" in ran.error
