@@ -380,3 +380,10 @@ def test_a_chart_is_not_given_as_rows(db: Path) -> None:
     ran = bypassflow("report", "--db", db, "--chart", "--format", "json")
     assert ran.exit_code != 0
     assert "give one of the two" in ran.error
+
+
+def test_a_chart_is_not_of_the_corrected_share(db: Path) -> None:
+    ran = bypassflow("report", "--db", db, "--chart", "--corrected")
+
+    assert ran.exit_code == 1
+    assert "give one of them" in ran.error
