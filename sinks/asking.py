@@ -30,6 +30,7 @@ class Asking:
         self._store = store.reader()
         self._lock = threading.Lock()
         self._asked: set[Store] = set()
+        self._is_ending = False
         self._places = threading.BoundedSemaphore(at_once)
 
     def ask(self, question: Callable[[Store], T], most_seconds: float | None = None) -> T:
@@ -51,6 +52,8 @@ class Asking:
             try:
                 return question(store)
             except duckdb.InterruptException:
+                if self._is_ending:
+                    raise TransientError("the process is ending; ask again when it runs") from None
                 raise TransientError(
                     f"the answer took more than {seconds:.0f} s; ask for less with --since and --until, "
                     "or read a snapshot of the store with --db"
@@ -64,8 +67,9 @@ class Asking:
             self._places.release()
 
     def interrupt(self) -> None:
-        """Break off what is being answered."""
+        """Break off what is being answered, because the process ends."""
         with self._lock:
+            self._is_ending = True
             for store in self._asked:
                 store.connection.interrupt()
 

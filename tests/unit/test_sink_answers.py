@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -164,6 +165,27 @@ def test_an_answer_that_takes_too_long_is_broken_off(remote: RemoteAnswers, monk
     with pytest.raises(TransientError, match="the answer took more than"):
         remote.audit()
     assert time.monotonic() - begun < 5
+
+
+def test_an_answer_that_the_end_of_the_process_breaks_off_says_so(live: LiveStore) -> None:
+    asked = asking.Asking(live.store)
+    begun = threading.Event()
+
+    def endless(store: Store) -> object:
+        begun.set()
+        return store.rows("SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b")
+
+    def end() -> None:
+        begun.wait(10)
+        time.sleep(0.2)
+        asked.interrupt()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(TransientError, match="the process is ending"):
+        asked.ask(endless)
+    ending.join()
+    asked.close()
 
 
 def test_where_no_sink_runs_the_remedy_is_said() -> None:
