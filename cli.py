@@ -1479,10 +1479,10 @@ def serve(
     ),
     opens: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Serve the API over a store that nobody writes: a file or a snapshot.
+    """Answer programs over HTTP.
 
-    Prints where it answers. Only reads, and only this machine reaches it unless --listen says otherwise. Stops at
-    Ctrl-C and SIGTERM.
+    Over a store that nobody writes: a file or a snapshot. Prints where it answers. Only reads, and only this machine
+    reaches it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
     """
     import signal
     import threading
