@@ -719,7 +719,9 @@ Author = Annotated[str, typer.Option(envvar="USER", show_default=False, help="Wh
 
 def _annotations(db: Path, file: Path | None) -> Annotations:
     from sinks.annotations import Annotations, beside
+    from sinks.connection import check_file
 
+    check_file(db)
     return Annotations(file or beside(db))
 
 
@@ -1420,6 +1422,7 @@ def sink(
     served_at: Annotated[
         str | None, typer.Option("--serve", metavar="HOST:PORT", help="Serve the API here too, as `serve` does.")
     ] = None,
+    annotations: AnnotationsFile = None,
 ) -> None:
     """Follow the live log into a store.
 
@@ -1458,7 +1461,7 @@ def sink(
             if served_at is None:
                 yield
                 return
-            with _site(live.store, served_at, status) as url:
+            with _site(live.store, served_at, annotations, status) as url:
                 _say(f"the API is served at {url}")
                 yield
 
@@ -1477,7 +1480,7 @@ def serve(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to answer; port 0: any that is free.")] = (
         "127.0.0.1:8765"
     ),
-    opens: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    annotations: AnnotationsFile = None,
 ) -> None:
     """Answer programs over HTTP.
 
@@ -1492,15 +1495,15 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Store.open(db) as store, _site(store, listen, None) as url:
+    with Store.open(db) as store, _site(store, listen, annotations) as url:
         typer.echo(url)
-        if opens:
-            typer.launch(url)
         stop.wait()
 
 
 @contextmanager
-def _site(store: Store, listen: str, status: Callable[[], dict[str, Any]] | None) -> Iterator[str]:
+def _site(
+    store: Store, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
+) -> Iterator[str]:
     """Serve the API over an open store meanwhile, and give the address."""
     from dashboard.web import Site, is_loopback_name, make_app
     from sinks.annotations import beside
@@ -1513,7 +1516,7 @@ def _site(store: Store, listen: str, status: Callable[[], dict[str, Any]] | None
         asking,
         status=status,
         is_local=is_loopback_name(f"[{host}]" if ":" in host else host),
-        annotations=beside(store.path),
+        annotations=annotations or beside(store.path),
         now=lambda: _now().replace(tzinfo=None),
     )
     with Site(app, asking, host, port) as site:

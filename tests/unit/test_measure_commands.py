@@ -91,3 +91,10 @@ def test_annotations_can_be_kept_elsewhere(db: Path, tmp_path: Path) -> None:
     assert not beside(db).exists()
     assert "no measures" in measure(db, "list").error
     assert json.loads(measure(db, "list", "--annotations", elsewhere, "--format", "json").out)[0]["teams"] == ["Sales"]
+
+
+def test_a_store_that_is_not_there_has_no_empty_list_of_measures(tmp_path: Path) -> None:
+    ran = measure(tmp_path / "mistyped.duckdb", "list")
+
+    assert ran.exit_code == 1
+    assert "there is no store at" in ran.error

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from dashboard.web import Site, make_app
 from pipeline.errors import ConfigurationError
+from sinks.annotations import Annotations
 from sinks.asking import Asking
 from sinks.store import Store
 from tests.served import replayed_acme, served
@@ -129,8 +130,11 @@ def test_an_address_that_is_taken_is_told(acme: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_prints_its_address_answers_and_stops(acme: Path, number: int) -> None:
+def test_serve_prints_its_address_answers_and_stops(acme: Path, tmp_path: Path, number: int) -> None:
+    notes = tmp_path / "notes.sqlite"
+    Annotations(notes).add_measure("Click to dial", NOON, added_at=NOON)
     command = [sys.executable, str(ROOT / "cli.py"), "serve", "--db", str(acme), "--listen", "127.0.0.1:0"]
+    command += ["--annotations", str(notes)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     ) as running:
@@ -138,5 +142,7 @@ def test_serve_prints_its_address_answers_and_stops(acme: Path, number: int) -> 
         url = running.stdout.readline().strip()
         with urllib.request.urlopen(f"{url}/v1/bypass-share") as answer:
             assert json.load(answer)["overall"]["decided_count"] == 4
+        with urllib.request.urlopen(f"{url}/v1/measures") as answer:
+            assert [row["name"] for row in json.load(answer)["rows"]] == ["Click to dial"]
         running.send_signal(number)
         assert running.wait(20) == 0
