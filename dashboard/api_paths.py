@@ -33,6 +33,7 @@ from sinks import explanations, measures, paging
 from sinks.measures import DIMENSIONS, PLAIN, Filters
 from sinks.metrics import customers, hygiene
 from sinks.paging import Place
+from sinks.sources import sources as sources_of
 from sinks.store import Store
 
 Row = dict[str, Any]
@@ -201,7 +202,7 @@ def add(app: FastAPI, answering: Answering) -> None:
         """Return the sources: what was read of each, and how far it reaches."""
 
         def question(store: Store) -> Found:
-            rows = [_marked(row) for row in store.rows(_SOURCES)]
+            rows = [_marked(row) for row in sources_of(store)]
             return Found(rows, {}, answering.silences(store, None, None))
 
         return answering.answer(request, question, schema_of(models.SourceRow))
@@ -221,24 +222,6 @@ def add(app: FastAPI, answering: Answering) -> None:
 
 _FIRST_DAY: Final = date(1900, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
-_SOURCES: Final = """
-    SELECT
-        source,
-        count(*) AS file_count,
-        coalesce(sum(byte_count), 0)::BIGINT AS byte_count,
-        coalesce(sum(files.record_count), 0)::BIGINT AS record_count,
-        coalesce(sum(observation_count), 0)::BIGINT AS observation_count,
-        coalesce(sum(crm_record_count), 0)::BIGINT AS crm_record_count,
-        coalesce(sum(files.rejected_count), 0)::BIGINT AS rejected_count,
-        min(first_at) AS first_at,
-        max(last_at) AS last_at,
-        any_value(feeds.complete_through) AS complete_through,
-        coalesce(any_value(feeds.is_slowest), false) AS is_slowest
-    FROM files
-    LEFT JOIN feeds USING (source)
-    GROUP BY source
-    ORDER BY source
-"""
 
 
 def _picked(model: type[BaseModel], row: Mapping[str, Any]) -> Row:

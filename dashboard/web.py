@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api import add_api
 from dashboard.counting import Counting
+from dashboard.pages.routes import add_pages
 from dashboard.problems import add_problems, problem
 from pipeline.errors import ConfigurationError
 from sinks.asking import Asking
@@ -67,6 +68,7 @@ def make_app(
     counting = Counting()
     add_problems(app)
     add_api(app, asking, status=status, annotations=annotations, now=now, counting=counting)
+    add_pages(app, asking, status=status, annotations=annotations, now=now)
     app.add_middleware(Guard, counting=counting, is_local=is_local)
     return app
 

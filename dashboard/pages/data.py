@@ -1,0 +1,35 @@
+"""What the number rests on: sources and how far they reach, the accounts, and records that could not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from dashboard.pages.rendering import Context, View
+from sinks import measures, silent
+from sinks.sources import sources
+
+MOST_LETTERS: Final = 25
+
+# How a running sink tells of itself; None over a file.
+Status = Callable[[], dict[str, Any]] | None
+
+
+def data(view: View, status: Status) -> Context:
+    """Return what is known of the data."""
+    store = view.store
+    accounts = measures.audit(store)
+    reasons = sorted({reason for account in accounts for reason in account["excluded"]})
+    letters = store.rows(
+        "SELECT source, reason, count(*) AS letter_count, min(file) AS file, min(position) AS position, "
+        "any_value(unit) AS unit FROM dead_letter GROUP BY source, reason "
+        f"ORDER BY letter_count DESC, source, reason LIMIT {MOST_LETTERS}"
+    )
+    return {
+        "sources": sources(store),
+        "accounts": accounts,
+        "excluded": reasons,
+        "letters": letters,
+        "silences": silent.warnings(store, view.language.zone, None, None),
+        "live": status() if status is not None else None,
+    }
