@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.setup-complete
 CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs format lock build clean
+.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs messages vendor format lock build clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,18 @@ bench-quix: requirements/quix.txt
 
 docs: $(STAMP)  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
+
+# New messages are empty in the catalogue until somebody translates them; a test tells which.
+messages: $(STAMP)  ## renew the pages' catalogues of messages from the code
+	$(BIN)/pybabel --quiet extract --mapping-file dashboard/translations/babel.cfg --no-location --sort-output \
+	  --keyword say --keyword say_many:1,2 --keyword many:1,2 --output-file dashboard/translations/.pot dashboard
+	$(BIN)/pybabel --quiet update --input-file dashboard/translations/.pot --output-file dashboard/translations/fi.po \
+	  --locale fi --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	sed -i '/^"\(Report-Msgid\|POT-Creation\|PO-Revision\|Last-Translator\|Language-Team\|Generated-By\)/d' dashboard/translations/fi.po
+	rm dashboard/translations/.pot
+
+vendor: $(STAMP)  ## take the scripts of others that the pages load anew, as dashboard/vendored.py names them; needs npm
+	$(BIN)/python -m dashboard.vendored
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .

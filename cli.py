@@ -1481,14 +1481,16 @@ def serve(
         "127.0.0.1:8765"
     ),
     annotations: AnnotationsFile = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the pages in this machine's browser.")] = False,
 ) -> None:
-    """Answer programs over HTTP.
+    """Show pages to people, and answer programs over HTTP.
 
-    Over a store that nobody writes: a file or a snapshot. Prints where it answers. Only reads, and only this machine
-    reaches it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
+    Over a store that nobody writes: a file or a snapshot. Prints where it answers. The store is only read; measures and
+    labels are kept beside it. Only this machine reaches it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
     """
     import signal
     import threading
+    import webbrowser
 
     from sinks.store import Store
 
@@ -1497,6 +1499,8 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     with Store.open(db) as store, _site(store, listen, annotations) as url:
         typer.echo(url)
+        if opens:
+            webbrowser.open(url)
         stop.wait()
 
 
@@ -1504,7 +1508,7 @@ def serve(
 def _site(
     store: Store, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
 ) -> Iterator[str]:
-    """Serve the API over an open store meanwhile, and give the address."""
+    """Serve the pages and the API over an open store meanwhile, and give the address."""
     from dashboard.web import Site, is_loopback_name, make_app
     from sinks.annotations import beside
     from sinks.asking import Asking

@@ -32,6 +32,9 @@ run evaluate --db "$store" --truth "$company.truth.jsonl"
 
 cat >&2 <<EOF
 
+Look at it in a browser; Ctrl-C ends it:
+  .venv/bin/bypassflow serve --db $store --open
+
 What to try next:
   .venv/bin/bypassflow report --db $store --by month,reason
   .venv/bin/bypassflow interactions --db $store --team Dispatch --outcome bypassed

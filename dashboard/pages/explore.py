@@ -30,12 +30,12 @@ def explore(view: View) -> Context:
     """Return the share by the dimensions that were asked for, by team when none were."""
     asked = view.asked if view.asked.by else view.asked.divided(*_USUAL)
     by = asked.by
-    order = view.parameters.get("order", "surest")
-    order = order if order in ORDERS else "surest"
+    is_dated = by[0] in _DATED
+    order = view.parameters.get("order", "")
+    order = order if order in ORDERS else "name" if is_dated else "surest"
     rows = split.share(view.store, by, None, view.filters())
     (overall,) = split.share(view.store, (), None, view.filters())
-    is_dated = by[0] in _DATED
-    ordered = rows if is_dated and "order" not in view.parameters else _ordered(rows, order)
+    ordered = _ordered(rows, order)
     return {
         "asked": asked,
         "dimensions": DIMENSIONS,

@@ -17,6 +17,9 @@ from sinks.explanations import Explanation
 WIDTH: Final = 1000.0
 _LANES: Final = 4
 _UNIT: Final = timedelta(minutes=2)
+# Beside those that are nearest, only candidates are in the first part of the table.
+_NEAREST: Final = 10
+_LEAST_BETWEEN_TICKS: Final = 70.0
 _TICKS: Final = (
     -timedelta(days=1), -timedelta(hours=1), -timedelta(minutes=15), timedelta(0), timedelta(minutes=15),
     timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(days=14),
@@ -42,6 +45,8 @@ def interaction(view: View) -> Context:
         "told": told,
         "row": told.interaction,
         "line": time_line(told, settings),
+        "near": [each for place, each in enumerate(told.verdicts) if place < _NEAREST or each.tier],
+        "far": [each for place, each in enumerate(told.verdicts) if place >= _NEAREST and not each.tier],
         "verdicts": VERDICTS,
         "labels": view.annotations.labels_of(wanted) if view.annotations is not None else [],
         "can_label": view.annotations is not None,
@@ -83,9 +88,7 @@ def time_line(told: Explanation, settings: EngineSettings) -> Context:
             }
             for number, each in enumerate(told.verdicts)
         ],
-        "ticks": [
-            {"x": scale.place(each), "seconds": each.total_seconds()} for each in _TICKS if first <= each <= last
-        ],
+        "ticks": _ticks(scale, first, last),
     }
 
 
@@ -99,6 +102,16 @@ class Scale:
     def place(self, offset: timedelta) -> float:
         """Return where an offset lies, 0-1000."""
         return round(WIDTH * (_bent(offset) - self._first) / self._width, 1)
+
+
+def _ticks(scale: Scale, first: timedelta, last: timedelta) -> list[Row]:
+    """Return the ticks that have room for their words; the end of the interaction comes first."""
+    found: dict[float, float] = {}
+    for each in sorted(_TICKS, key=abs):
+        x = scale.place(each)
+        if first <= each <= last and all(abs(x - other) >= _LEAST_BETWEEN_TICKS for other in found):
+            found[x] = each.total_seconds()
+    return [{"x": x, "seconds": seconds} for x, seconds in sorted(found.items())]
 
 
 def _bent(offset: timedelta) -> float:

@@ -84,7 +84,7 @@ NAMES: Final[Mapping[str, str]] = {
     "representative": _("Representative"),
     "contact": _("Contact"),
     "activity": _("Activity"),
-    "ticket": _("Ticket"),
+    "ticket": _("ticket"),
     "company": _("Company"),
     "kept": _("known"),
     "broken": _("unknown"),
@@ -169,7 +169,7 @@ class Language:
         return said % values if values else said
 
     def say_many(self, one: str, many: str, number: int, **values: object) -> str:
-        """Return a message that depends on a number, which is its value `n`."""
+        """Return a message that depends on a number, which is its value `n`; templates call it `many`."""
         return self.messages.ngettext(one, many, number) % {"n": self.count(number), **values}
 
     def title(self, name: str | None) -> str:
@@ -188,6 +188,11 @@ class Language:
             return f"{int(str(value)):02d}:00"
         if dimension == "day":
             return self.day(date.fromisoformat(str(value)))
+        if dimension == "week":
+            year, week = str(value).split("-W")
+            return self.say("week %(week)s/%(year)s", week=int(week), year=year)
+        if dimension == "month":
+            return dates.format_skeleton("yMMM", date.fromisoformat(f"{value}-01"), locale=self.locale)
         if dimension in ("team", "segment", "source", "customer", "representative", "token"):
             return str(value)
         return self.title(str(value))
@@ -264,8 +269,10 @@ class Language:
         parts: list[str] = []
         for unit, size in _UNITS:
             number, left = divmod(left, size)
-            if parts or number or unit == "second":
+            if number or (unit == "second" and not parts):
                 parts.append(units.format_unit(number, f"duration-{unit}", length="short", locale=self.locale))
+            elif parts:
+                break
             if len(parts) == 2:
                 break
         return ("−" if seconds < 0 else "") + " ".join(parts)

@@ -146,6 +146,7 @@ class Pages:
         language: Language = context["t"]
         told = {
             "_": language.say,
+            "many": language.say_many,
             "here": request.url.path,
             "theme": theme_of(request),
             "in_language": lambda name: with_parameter(request, "language", name),

@@ -112,29 +112,20 @@
     return { image, repeat: "repeat" };
   };
 
-  const stretches = (points) => {
-    const found = [];
-    points.forEach((point, place) => {
-      if (!point.isUnsettled) return;
-      const last = found.at(-1);
-      if (last && last[1] === place - 1) last[1] = place;
-      else found.push([place, place]);
-    });
-    return found;
-  };
+  // Columns as wide as their day, behind everything else.
+  const unsettled = (data) => ({
+    name: data.names.unsettled,
+    type: "bar",
+    data: data.points.map((point) => (point.isUnsettled ? 100 : null)),
+    barWidth: "100%",
+    itemStyle: { color: hatching() },
+    silent: true,
+    z: 0,
+  });
 
   const kinds = {
     trend: (data) => {
       const share = line(data);
-      const hatched = stretches(data.points);
-      if (hatched.length) {
-        share.markArea = {
-          silent: true,
-          itemStyle: { color: hatching() },
-          label: { show: false },
-          data: hatched.map(([first, last]) => [{ xAxis: first }, { xAxis: last }]),
-        };
-      }
       const noted = data.points.flatMap((point, place) => (point.notes.length ? [{ xAxis: place, name: point.notes.join(", ") }] : []));
       if (noted.length) {
         share.markLine = {
@@ -144,7 +135,7 @@
           data: noted,
         };
       }
-      return { ...frame(data), series: [...band(data), share] };
+      return { ...frame(data), series: [unsettled(data), ...band(data), share] };
     },
     curve: (data) => ({ ...frame(data), series: [...band(data), line(data)] }),
   };
