@@ -40,8 +40,8 @@ _OLDEST_POSTGRESQL: Final = """
         UNION ALL SELECT prepared FROM pg_prepared_xacts
     ) AS running
 """
-# As an age, because the table tells local time of the server. InnoDB renews it ten times a second at most: a transaction
-# that has just ended may still stand there, which only holds progress back until the next look.
+# As an age, because the table tells local time of the server. It is renewed ten times a second at most: what has just
+# ended may still stand there, which only holds progress back until the next look.
 _OLDEST_MYSQL: Final = """
     SELECT max(timestampdiff(SECOND, trx_started, now())) FROM information_schema.innodb_trx
     WHERE trx_rows_modified > 0 AND trx_mysql_thread_id <> connection_id()

@@ -34,6 +34,8 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# Forms name the page that they were sent from, to this server alone.
+_SAFE: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 THEMES: Final = ("auto", "light", "dark")
 _YEAR_SECONDS: Final = 31_536_000
 _CHOICES_SECONDS: Final = 60.0
@@ -153,7 +155,7 @@ class Pages:
             "languages": languages.LANGUAGES,
         }
         text = self._templates.get_template(template).render(context | told)
-        response = HTMLResponse(text, status, {"Content-Security-Policy": POLICY, **(headers or {})})
+        response = HTMLResponse(text, status, _SAFE | dict(headers or {}))
         if request.query_params.get("language") in languages.LANGUAGES:
             keep(response, "language", language.name)
         return response

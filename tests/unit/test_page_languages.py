@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -15,13 +16,13 @@ from babel.messages.pofile import read_po
 from dashboard.pages.languages import CATALOGUES, LANGUAGES, LOCALES, Language
 
 ROOT = Path(__file__).resolve().parents[2] / "dashboard"
-KEYWORDS = {"_": None, "say": None, "say_many": (1, 2), "many": (1, 2)}
+KEYWORDS: dict[str, Any] = {"_": None, "say": None, "say_many": (1, 2), "many": (1, 2)}
 METHODS = [("pages/**.py", "python"), ("templates/**.html", "jinja2")]
 
 
 def messages() -> Iterator[str | tuple[str, ...]]:
     for _, _, message, _, _ in extract_from_dir(str(ROOT), METHODS, keywords=KEYWORDS):
-        yield message if isinstance(message, str) else tuple(message)
+        yield message if isinstance(message, str) else tuple(map(str, message))
 
 
 def catalogue(language: str) -> Catalog:
@@ -37,7 +38,7 @@ def test_every_message_is_translated_and_takes_the_same_values(language: str) ->
     for message in found:
         entry = known.get(message if isinstance(message, str) else message[0])
         assert entry is not None, f"no entry for {message!r}; run: make messages"
-        said = [entry.string] if isinstance(entry.string, str) else list(entry.string)
+        said = [entry.string] if isinstance(entry.string, str) else list(entry.string or ())
         assert all(said), f"{message!r} is not translated into {language}"
         first = message if isinstance(message, str) else message[1]
         for each in said:

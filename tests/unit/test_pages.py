@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import duckdb
@@ -185,7 +186,7 @@ def test_the_picture_of_the_trend_has_the_figures_of_its_table(client: TestClien
 
 
 def test_cells_are_as_dark_as_their_share_is_high() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"team": None, "channel": "call", "bypass_share": 1.0}, {"team": "A", "channel": "call", "bypass_share": 0.04},
         {"team": "A", "channel": "email", "bypass_share": None},
     ]  # fmt: skip
