@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from schemas.settings import Configuration, EngineSettings
     from sinks.annotations import Annotations
     from sinks.answers import Answers
+    from sinks.asking import Asking
     from sinks.store import RunRecord, Store
 
     MakeTarget = Callable[[Ledger, Fit], Target]
@@ -1436,6 +1437,7 @@ def sink(
     from agents.topics import require_topics
     from pipeline.configuration import engine_settings
     from schemas.topics import partition_of
+    from sinks.asking import Asking
     from sinks.live import TOPICS, open_live
     from sinks.running import memory_limit, run, snapshot_plan
 
@@ -1461,7 +1463,7 @@ def sink(
             if served_at is None:
                 yield
                 return
-            with _site(live.store, served_at, annotations, status) as url:
+            with _site(Asking(live.store), live.store.path, served_at, annotations, status) as url:
                 _say(f"the API is served at {url}")
                 yield
 
@@ -1485,42 +1487,41 @@ def serve(
 ) -> None:
     """Show pages to people, and answer programs over HTTP.
 
-    Over a store that nobody writes: a file or a snapshot. Prints where it answers. The store is only read; measures and
-    labels are kept beside it. Only this machine reaches it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
+    Over a store that nobody writes: a file or a snapshot; when a new one takes its place, the answers come from that.
+    Prints where it answers. The store is only read; measures and labels are kept beside it. Only this machine reaches
+    it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
     """
     import signal
     import threading
     import webbrowser
 
-    from sinks.store import Store
+    from sinks.following import Following
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Store.open(db) as store, _site(store, listen, annotations) as url:
+    with Following(db, _say) as following, _site(following.asking, db, listen, annotations) as url:
         typer.echo(url)
         if opens:
             webbrowser.open(url)
-        stop.wait()
+        following.run(stop)
 
 
 @contextmanager
 def _site(
-    store: Store, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
+    asking: Asking, db: Path, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
 ) -> Iterator[str]:
-    """Serve the pages and the API over an open store meanwhile, and give the address."""
+    """Serve the pages and the API over the store at a path meanwhile, and give the address."""
     from dashboard.web import Site, is_loopback_name, make_app
     from sinks.annotations import beside
-    from sinks.asking import Asking
     from sinks.running import address
 
     host, port = address(listen)
-    asking = Asking(store)
     app = make_app(
         asking,
         status=status,
         is_local=is_loopback_name(f"[{host}]" if ":" in host else host),
-        annotations=annotations or beside(store.path),
+        annotations=annotations or beside(db),
         now=lambda: _now().replace(tzinfo=None),
     )
     with Site(app, asking, host, port) as site:

@@ -123,8 +123,11 @@ class Answering:
 
 
 def position(store: Store, revision: int = 0) -> str:
-    """Return a digest that changes with everything that is committed: runs, the log's positions, and annotations."""
-    runs = store.rows("SELECT max(run_number) AS number, max(finished_at) AS at FROM run")
+    """Return a digest that changes with everything that is committed: runs, the log's positions, and annotations.
+
+    Of the last run all that is known goes in: another store may lie at the same path, with as many runs.
+    """
+    runs = store.rows("FROM run ORDER BY run_number DESC LIMIT 1")
     said = [FORM, str(runs), sorted(store.positions().items()), revision, str(store.path)]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import duckdb
@@ -27,7 +28,8 @@ class Asking:
 
     def __init__(self, store: Store, at_once: int = _AT_ONCE) -> None:
         """`at_once`: how many questions are answered at the same time; others wait for some seconds."""
-        self._store = store.reader()
+        self._held = _Held(store.reader())
+        self._leaving: list[_Held] = []
         self._lock = threading.Lock()
         self._asked: set[Store] = set()
         self._is_ending = False
@@ -45,7 +47,9 @@ class Asking:
             raise Busy("the store is answering others; ask again")
         try:
             with self._lock:
-                store = self._store.reader()
+                held = self._held
+                store = held.store.reader()
+                held.question_count += 1
                 self._asked.add(store)
             timer = threading.Timer(seconds, store.connection.interrupt)
             timer.start()
@@ -62,9 +66,23 @@ class Asking:
                 timer.cancel()
                 with self._lock:
                     self._asked.discard(store)
-                store.close()
+                    store.close()
+                    held.question_count -= 1
+                self._let_go()
         finally:
             self._places.release()
+
+    def turn_to(self, store: Store, let_go: Callable[[], None]) -> None:
+        """Answer from another store from now on; it stays with its owner, too.
+
+        Questions that are under way end on the store on which they began; `let_go` is called after the last of them,
+        by any thread, for its owner to close it.
+        """
+        with self._lock:
+            before, self._held = self._held, _Held(store.reader())
+            before.let_go = let_go
+            self._leaving.append(before)
+        self._let_go()
 
     def interrupt(self) -> None:
         """Break off what is being answered, because the process ends."""
@@ -75,4 +93,29 @@ class Asking:
 
     def close(self) -> None:
         """Take no more questions."""
-        self._store.close()
+        with self._lock:
+            held = [*self._leaving, self._held]
+            self._leaving.clear()
+        for each in held:
+            each.close()
+
+    def _let_go(self) -> None:
+        """Close what was turned away from and is asked no more."""
+        with self._lock:
+            done = [held for held in self._leaving if not held.question_count]
+            self._leaving = [held for held in self._leaving if held.question_count]
+        for held in done:
+            held.close()
+
+
+@dataclass(eq=False)
+class _Held:
+    """A store's reader, from which those of the questions are made, and which ends them when it is closed."""
+
+    store: Store
+    question_count: int = 0
+    let_go: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        self.store.close()
+        self.let_go()

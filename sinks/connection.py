@@ -53,6 +53,18 @@ def check_file(path: Path) -> None:
         raise ConfigurationError(f"{path} is not a DuckDB file; name the store's file, or another place for a new one")
 
 
+def check_whole(connection: duckdb.DuckDBPyConnection, database: str, path: Path) -> None:
+    """Raise a ConfigurationError when the file of an attached database is shorter than it says: half of a copy."""
+    ((length,),) = connection.execute(
+        "SELECT block_size * total_blocks FROM pragma_database_size() WHERE database_name = ?", [database]
+    ).fetchall()
+    if path.stat().st_size < length:
+        raise ConfigurationError(
+            f"the store {path} is not whole: it is still being copied, or a copy was broken off; copy it under another "
+            "name and move it into place"
+        )
+
+
 def is_old(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
     """Return whether a store is of an older version.
 

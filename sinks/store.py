@@ -23,7 +23,7 @@ from pipeline.sources.registry import Batch, DeadLetter
 from schemas.facts import SCHEMAS
 from sinks import catalog, observations, windows
 from sinks.appending import Appender, BackgroundWriter, with_constants
-from sinks.connection import STORAGE_VERSION, check_file, connect, is_old, quoted
+from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, is_old, quoted
 from sinks.copying import copy_facts
 from sinks.failures import explained
 from sinks.placement import Placement
@@ -70,6 +70,7 @@ class Store:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._file_count = 0
         self._scheduled = False
+        self._is_attached = False
         self._unchecked: set[str] = set()
         self._fresh_count = 0
         self._merge_from = MERGE_FROM
@@ -138,6 +139,35 @@ class Store:
                 connection.close()
             placement.release()
             raise
+        return store
+
+    @classmethod
+    def open_beside(cls, path: Path, *, memory_limit: str = MEMORY_LIMIT) -> Store:
+        """Open for reading what was moved to the place of a store that this process still reads.
+
+        DuckDB takes a path that it has open for the same file, so this one is attached to an instance of its own.
+
+        Raises:
+            ConfigurationError: when there is none, it is none or not whole, another version wrote it, or another
+                process holds it.
+        """
+        check_file(path)
+        placement = Placement(path)
+        with explained(path):
+            connection = connect(":memory:", placement, memory_limit, None, read_only=False)
+            try:
+                connection.execute(f"ATTACH {quoted(placement.target)} AS {_ALIAS} (READ_ONLY); USE {_ALIAS}")
+                check_whole(connection, _ALIAS, path)
+                if is_old(connection, path):
+                    raise ConfigurationError(
+                        f"the store {path} was written by an older bypassflow; a command that reads it brings it up to "
+                        f"date, such as bypassflow audit --db {path.name}"
+                    )
+            except BaseException:
+                connection.close()
+                raise
+        store = cls(connection, path, None)
+        store._is_attached = True
         return store
 
     def close(self) -> None:
@@ -351,7 +381,9 @@ class Store:
 
     def reader(self) -> Store:
         """Return the same store for another thread, for reading only; to be closed."""
-        return Store(self._db.cursor(), self.path, None)
+        reader = Store(self._cursor() if self._is_attached else self._db.cursor(), self.path, None)
+        reader._is_attached = self._is_attached
+        return reader
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
