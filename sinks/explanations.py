@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from sinks.store import Store
 SHOWN_BEFORE = timedelta(days=2)
 SHOWN_AFTER = timedelta(days=14)
 MOST_ACTIVITIES = 200
+# Joined, a list of ids costs one look at each row of a table; asked for with list_contains, one look at the list.
+_UNNESTED = "SELECT unnest($ids::VARCHAR[]) AS activity_id"
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,9 @@ def explain(store: Store, interaction_id: str) -> Explanation:
     Raises:
         ConfigurationError: when no interaction, or more than one, has such an id.
     """
-    interaction = measures.interaction(store, interaction_id)
+    interaction, evidence = measures.interaction_with_evidence(store, interaction_id)
     settings = _settings(store)
-    evidence = store.rows(
-        "SELECT * FROM evidence WHERE evidence_id = $id ORDER BY started_at, raw_id", {"id": interaction["evidence_id"]}
-    )
-    facts, fates = _surroundings(store, interaction, settings.window_after)
+    facts, fates = _surroundings(store, interaction, evidence, settings.window_after)
     verdicts = weigh(settings, facts, interaction, fates)
     return Explanation(interaction, evidence, _holders(store, interaction), verdicts, summary(interaction, verdicts))
 
@@ -80,11 +80,11 @@ def _latest_with(kind: str, condition: str) -> str:
 
 
 def _surroundings(
-    store: Store, interaction: dict[str, Any], window: timedelta
+    store: Store, interaction: dict[str, Any], evidence: Sequence[dict[str, Any]], window: timedelta
 ) -> tuple[dict[str, pa.Table], dict[str, dict[str, Any]]]:
     """Return the facts that the interaction's match depends on, and what became of the activities among them."""
     parameters = {
-        "evidence": interaction["evidence_id"],
+        "keys": sorted({key for row in evidence for key in (row["event_id"], row["session_id"]) if key}),
         "since": interaction["started_at"] - SHOWN_BEFORE,
         "until": interaction["ended_at"] + max(SHOWN_AFTER, window),
         "ended_at": interaction["ended_at"],
@@ -93,23 +93,38 @@ def _surroundings(
         "channel": interaction["channel"],
         "ticket": interaction["ticket_id"],
     }
+    starts = [row["started_at"] for row in evidence]
     fates = store.rows(
         f"""
-        WITH own_key AS (
-            SELECT event_id AS key FROM evidence WHERE evidence_id = $evidence
-            UNION SELECT session_id FROM evidence WHERE evidence_id = $evidence
+        WITH asked AS MATERIALIZED (
+            SELECT
+                activity_id,
+                bool_or(coalesce(activity_id = $ticket, false) OR list_has_any(keys, $keys::VARCHAR[])) AS may_be_named
+            FROM activity
+            WHERE activity_id = $ticket OR list_has_any(keys, $keys::VARCHAR[])
+                OR (logged_to >= $since::TIMESTAMP AND logged_from <= $until::TIMESTAMP)
+            GROUP BY activity_id
+        ),
+        -- Any version brings an activity here; the latest decides.
+        said AS MATERIALIZED (
+            SELECT outcome.* FROM current_activity_outcome AS outcome JOIN asked USING (activity_id)
+            WHERE may_be_named OR list_has_any(customer_ids, $customers::VARCHAR[])
+                OR (len($customers::VARCHAR[]) = 0 AND list_has_any(representative_ids, $people::VARCHAR[]))
+        ),
+        latest AS (
+            SELECT activity_id, kind, logged_from, logged_to, keys
+            FROM activity SEMI JOIN (SELECT activity_id FROM said) AS known USING (activity_id)
+            QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1
         ),
         weighed AS (
             SELECT
-                *,
-                activity_id = $ticket
-                    OR list_has_any(keys, (SELECT coalesce(list(key), []) FROM own_key WHERE key IS NOT NULL))
-                    AS is_named,
+                said.*, logged_from,
+                activity_id = $ticket OR list_has_any(keys, $keys::VARCHAR[]) AS is_named,
                 logged_to >= $since AND logged_from <= $until AND (
                     list_has_any(customer_ids, $customers::VARCHAR[])
                     OR (len($customers::VARCHAR[]) = 0 AND kind = $channel
                         AND list_has_any(representative_ids, $people::VARCHAR[]))) AS is_near
-            FROM crm_activities
+            FROM said JOIN latest USING (activity_id)
         )
         SELECT activity_id, status::VARCHAR AS status, tier::VARCHAR AS tier, interaction_id, customer_ids,
             representative_ids
@@ -126,18 +141,27 @@ def _surroundings(
         "observation": _facts(
             store,
             "observation",
-            "SEMI JOIN (SELECT raw_id FROM evidence WHERE evidence_id = $evidence) AS own USING (raw_id)",
-            {"evidence": interaction["evidence_id"]},
+            "WHERE list_contains($raw_ids::VARCHAR[], raw_id) "
+            "AND started_at >= $first_at::TIMESTAMP AND started_at <= $last_at::TIMESTAMP",
+            {
+                "raw_ids": [row["raw_id"] for row in evidence],
+                "first_at": min(starts, default=None),
+                "last_at": max(starts, default=None),
+            },
         ),
         "activity": _facts(
-            store, "latest_activity", "WHERE list_contains($ids::VARCHAR[], activity_id)", ids, "activity"
+            store,
+            "activity",
+            f"SEMI JOIN ({_UNNESTED}) AS asked USING (activity_id) QUALIFY row_number() OVER "
+            "(PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, activity.raw_id DESC) = 1",
+            ids,
         ),
         # Every version: an older one may hold what the latest does not.
         "contact": _facts(
             store,
             "contact",
             "SEMI JOIN (SELECT contact_id FROM contact WHERE list_contains(tokens, $token) UNION "
-            "SELECT unnest(contact_ids) FROM activity WHERE list_contains($ids::VARCHAR[], activity_id)"
+            f"SELECT unnest(contact_ids) FROM activity SEMI JOIN ({_UNNESTED}) AS near USING (activity_id)"
             ") AS asked USING (contact_id)",
             ids | {"token": interaction["token"]},
         ),
@@ -146,9 +170,9 @@ def _surroundings(
     return facts, {fate["activity_id"]: fate for fate in fates}
 
 
-def _facts(store: Store, table: str, tail: str, parameters: dict[str, Any], kind: str = "") -> pa.Table:
-    """Return facts of a table with their own schema; `kind` where the table has another name."""
-    schema = SCHEMAS[kind or table]
+def _facts(store: Store, table: str, tail: str, parameters: dict[str, Any]) -> pa.Table:
+    """Return facts of a table with their own schema."""
+    schema = SCHEMAS[table]
     columns = ", ".join(
         f"{field.name}::VARCHAR AS {field.name}" if pa.types.is_string(field.type) else field.name for field in schema
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -159,33 +159,10 @@ def interactions_query(filters: Filters) -> Query:
         raise ConfigurationError(f"a limit of {filters.limit} rows makes no sense; expected 0 or more")
     limit = "" if filters.limit is None else f" LIMIT {int(filters.limit)}"
     chosen = f"SELECT * FROM current_interaction{where} ORDER BY started_at, interaction_id{limit}"
-    return Query(_WITH_EVIDENCE.format(chosen=chosen), values)
+    return Query(_WITH_EVIDENCE.format(chosen=chosen, columns=_COLUMNS), values)
 
 
-# The position is the number after the last colon of a raw_id that names a place; the file stands before it.
-_WITH_EVIDENCE: Final = """
-WITH chosen AS MATERIALIZED ({chosen}),
-member AS (
-    SELECT d.evidence_id, d.raw_id
-    FROM current_disposition AS d
-    SEMI JOIN (SELECT DISTINCT coalesce(evidence_id, interaction_id) AS evidence_id FROM chosen) AS asked
-        USING (evidence_id)
-),
-piece AS (
-    SELECT
-        member.evidence_id,
-        list({{
-            'raw_id': o.raw_id,
-            'source': o.source,
-            'file': nullif(regexp_extract(o.raw_id, '^[^:]*:(.*):[0-9]+(#[0-9]+)?$', 1), ''),
-            'position': try_cast(regexp_extract(o.raw_id, ':([0-9]+)(#[0-9]+)?$', 1) AS BIGINT),
-            'key': coalesce(o.event_id, o.session_id)
-        }} ORDER BY o.started_at, o.raw_id) AS evidence
-    FROM member
-    JOIN observation AS o ON o.raw_id = member.raw_id
-    GROUP BY member.evidence_id
-)
-SELECT
+_COLUMNS: Final = """
     i.interaction_id,
     coalesce(i.evidence_id, i.interaction_id) AS evidence_id,
     i.company_id,
@@ -211,7 +188,34 @@ SELECT
     i.activity_id,
     i.ticket_id,
     i.trace_delay_seconds,
-    i.window_ends_at,
+    i.window_ends_at
+"""
+
+# The position is the number after the last colon of a raw_id that names a place; the file stands before it.
+_WITH_EVIDENCE: Final = """
+WITH chosen AS MATERIALIZED ({chosen}),
+member AS (
+    SELECT d.evidence_id, d.raw_id
+    FROM current_disposition AS d
+    SEMI JOIN (SELECT DISTINCT coalesce(evidence_id, interaction_id) AS evidence_id FROM chosen) AS asked
+        USING (evidence_id)
+),
+piece AS (
+    SELECT
+        member.evidence_id,
+        list({{
+            'raw_id': o.raw_id,
+            'source': o.source,
+            'file': nullif(regexp_extract(o.raw_id, '^[^:]*:(.*):[0-9]+(#[0-9]+)?$', 1), ''),
+            'position': try_cast(regexp_extract(o.raw_id, ':([0-9]+)(#[0-9]+)?$', 1) AS BIGINT),
+            'key': coalesce(o.event_id, o.session_id)
+        }} ORDER BY o.started_at, o.raw_id) AS evidence
+    FROM member
+    JOIN observation AS o ON o.raw_id = member.raw_id
+    GROUP BY member.evidence_id
+)
+SELECT
+    {columns},
     coalesce(piece.evidence, []) AS evidence
 FROM chosen AS i
 LEFT JOIN piece ON piece.evidence_id = coalesce(i.evidence_id, i.interaction_id)
@@ -279,6 +283,15 @@ def interaction(store: Store, id_prefix: str) -> Row:
     Raises:
         ConfigurationError: when there is none, or more than one.
     """
+    return interaction_with_evidence(store, id_prefix)[0]
+
+
+def interaction_with_evidence(store: Store, id_prefix: str) -> tuple[Row, list[Row]]:
+    """Return the one interaction whose id begins so, and its raw events with the columns of the view `evidence`.
+
+    Raises:
+        ConfigurationError: when there is none, or more than one.
+    """
     prefix = id_prefix.strip().lower()
     if not prefix:
         raise ConfigurationError("an interaction's id is missing; bypassflow interactions lists them")
@@ -294,9 +307,63 @@ def interaction(store: Store, id_prefix: str) -> Row:
         raise ConfigurationError(
             f"several interactions' ids begin with {id_prefix!r}: {', '.join(ids[:3])}{more}; give more of it"
         )
-    chosen = "SELECT * FROM current_interaction WHERE interaction_id = $id"
-    row: Row = store.rows(_WITH_EVIDENCE.format(chosen=chosen), {"id": prefix if prefix in ids else ids[0]})[0]
-    return row
+    row: Row = store.rows(_ONE, {"id": prefix if prefix in ids else ids[0]})[0]
+    raw_events = _evidence(store, row)
+    names = ("raw_id", "source", "file", "position")
+    row["evidence"] = [
+        {name: each[name] for name in names} | {"key": each["event_id"] or each["session_id"]} for each in raw_events
+    ]
+    return row, raw_events
+
+
+_ONE: Final = f"""
+WITH chosen AS MATERIALIZED (SELECT * FROM current_interaction WHERE interaction_id = $id)
+SELECT {_COLUMNS}
+FROM chosen AS i
+LEFT JOIN shown_identifier AS s ON s.token = i.token
+"""
+# Raw events lie within their interaction, or nearly so, and only that part of them is read. Nothing but these bounds
+# would keep DuckDB from looking at all of history; should one lie elsewhere, it is looked for there.
+_NEAR: Final = timedelta(days=1)
+_EVIDENCE: Final = """
+WITH member AS MATERIALIZED (
+    SELECT raw_id, disposition::VARCHAR AS disposition, reason::VARCHAR AS reason, evidence_id
+    FROM current_disposition WHERE evidence_id = $evidence_id
+),
+seen AS MATERIALIZED (
+    SELECT * FROM observation SEMI JOIN member USING (raw_id)
+    WHERE started_at >= $since::TIMESTAMP AND started_at <= $until::TIMESTAMP
+)
+SELECT
+    raw_id, disposition, reason, evidence_id, source,
+    nullif(regexp_extract(raw_id, '^[^:]*:(.*):[0-9]+(#[0-9]+)?$', 1), '') AS file,
+    try_cast(regexp_extract(raw_id, ':([0-9]+)(#[0-9]+)?$', 1) AS BIGINT) AS position,
+    event_id, session_id, channel, line, direction, started_at, answered_at, ended_at, talk_seconds, attempt,
+    from_endpoint, from_token, from_shown.display AS from_identifier,
+    to_endpoint, to_token, to_shown.display AS to_identifier, via_endpoint,
+    list_transform(parties, lambda party: party.role) AS recipient_roles,
+    list_transform(parties, lambda party: party.token) AS recipient_tokens,
+    (SELECT count(*) FROM member) AS member_count
+FROM seen
+JOIN member USING (raw_id)
+LEFT JOIN shown_identifier AS from_shown ON from_shown.token = from_token
+LEFT JOIN shown_identifier AS to_shown ON to_shown.token = to_token
+ORDER BY started_at, raw_id
+"""
+
+
+def _evidence(store: Store, row: Row) -> list[Row]:
+    """Return the raw events of an interaction in order of time, with the columns of the view `evidence`."""
+    evidence_id = row["evidence_id"]
+    bounds = {"since": row["started_at"] - _NEAR, "until": row["ended_at"] + _NEAR}
+    rows = store.rows(_EVIDENCE, {"evidence_id": evidence_id, **bounds})
+    if not rows or len({each["raw_id"] for each in rows}) < rows[0]["member_count"]:
+        rows = store.rows(
+            "SELECT * FROM evidence WHERE evidence_id = $id ORDER BY started_at, raw_id", {"id": evidence_id}
+        )
+    for each in rows:
+        each.pop("member_count", None)
+    return rows
 
 
 def zone_of(store: Store) -> str:

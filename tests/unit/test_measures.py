@@ -19,7 +19,7 @@ from schemas.interaction import AuditRow, InteractionRow, ReportRow
 from sinks import measures
 from sinks.measures import Filters
 from sinks.store import Store
-from tests.records import Fact, call, email
+from tests.records import Fact, call, email, observation
 from tests.stores import NOON, interaction_row, letter, published, said, shown
 from tests.stores import batch as batch_of
 
@@ -340,6 +340,33 @@ def test_a_whole_id_is_found_although_another_begins_with_it(tmp_path: Path) -> 
     rows = [interaction_row("abc"), interaction_row("abcd")]
     with Store.open(published(tmp_path / "two.duckdb", changes=said(rows))) as store:
         assert measures.interaction(store, "abc")["interaction_id"] == "abc"
+
+
+def test_a_raw_event_that_lies_far_from_its_interaction_is_shown_too(tmp_path: Path) -> None:
+    facts = [
+        observation("pbx:cdr.csv:1", started_at=NOON, ended_at=NOON),
+        observation("pbx:cdr.csv:2", started_at=NOON - timedelta(days=9), ended_at=NOON - timedelta(days=9)),
+        observation("pbx:cdr.csv:3", started_at=NOON, ended_at=NOON),
+    ]
+    members = [{"raw_id": f"pbx:cdr.csv:{n}", "disposition": "interaction", "evidence_id": "a1"} for n in (1, 2)]
+    changes = said([interaction_row("a1")], dispositions=members)
+    with Store.open(published(tmp_path / "far.duckdb", {("pbx", "cdr.csv"): facts}, changes)) as store:
+        row, evidence = measures.interaction_with_evidence(store, "a1")
+        seen = store.rows("SELECT * FROM evidence WHERE evidence_id = 'a1' ORDER BY started_at")
+        (listed,) = measures.interactions(store).to_pylist()
+
+    assert [each["position"] for each in row["evidence"]] == [2, 1]
+    assert evidence == seen
+    assert row == listed
+
+
+def test_raw_events_come_as_the_view_shows_them(store: Store) -> None:
+    for row in measures.interactions(store).to_pylist():
+        found, evidence = measures.interaction_with_evidence(store, row["interaction_id"])
+        assert found == row
+        assert evidence == store.rows(
+            "SELECT * FROM evidence WHERE evidence_id = $id ORDER BY started_at, raw_id", {"id": row["evidence_id"]}
+        )
 
 
 # The accounts
