@@ -29,25 +29,25 @@ def activity_counts_query(filters: Filters = _ALL) -> Query:
     """
     _only_period(filters)
     where, values = _logged(filters)
+    only_asked = " SEMI JOIN asked USING (activity_id)" if where else ""
+    # Without a period only the kind matters, and fewer versions contradict each other.
+    names = ("kind", "logged_from") if where else ("kind",)
+    extremes = ", ".join(f"min({name}) AS {name}, max({name}) AS other_{name}" for name in names)
+    contradictions = " OR ".join(f"{name} <> other_{name}" for name in names)
+    latest = ", ".join(f"arg_max_null({name}, {_LATEST})" for name in names)
     sql = f"""
-    WITH version AS (
-        SELECT activity_id, min(kind) AS kind, max(kind) AS other_kind,
-            min(logged_from) AS logged_from, max(logged_from) AS other_logged_from
-        FROM activity GROUP BY activity_id
-    ),
+    WITH asked AS (SELECT DISTINCT activity_id FROM activity{where}),
+    version AS (SELECT activity_id, {extremes} FROM activity{only_asked} GROUP BY activity_id),
+    outcome AS (SELECT activity_id, status FROM current_activity_outcome{only_asked}),
     -- Most have one version, or several that agree: of the others the latest counts.
-    contested AS (
-        SELECT activity_id FROM version WHERE kind <> other_kind OR logged_from <> other_logged_from
-    ),
+    contested AS (SELECT activity_id FROM version WHERE {contradictions}),
     latest AS (
-        SELECT activity_id, kind, logged_from FROM version ANTI JOIN contested USING (activity_id)
+        SELECT activity_id, {", ".join(names)} FROM version ANTI JOIN contested USING (activity_id)
         UNION ALL
-        SELECT activity_id, arg_max_null(kind, {_LATEST}), arg_max_null(logged_from, {_LATEST})
-        FROM activity SEMI JOIN contested USING (activity_id)
-        GROUP BY activity_id
+        SELECT activity_id, {latest} FROM activity SEMI JOIN contested USING (activity_id) GROUP BY activity_id
     )
     SELECT status::VARCHAR AS status, kind, count(*) AS activity_count
-    FROM current_activity_outcome JOIN latest USING (activity_id){where}
+    FROM outcome JOIN latest USING (activity_id){where}
     GROUP BY ALL
     ORDER BY status, kind NULLS LAST
     """

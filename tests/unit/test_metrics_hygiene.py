@@ -128,6 +128,31 @@ def test_activities_are_chosen_by_status_and_period_alone(store: Store) -> None:
         hygiene.activities(store, "redundant", Filters({"team": ["Sales"]}))
 
 
+@pytest.mark.parametrize(("since", "until"), [(None, None), (NOON + 2 * DAY, None), (NOON + DAY, NOON + 3 * DAY)])
+def test_counts_of_activities_agree_with_the_rows_of_the_view(
+    tmp_path: Path, since: datetime | None, until: datetime | None
+) -> None:
+    chance = random.Random(4)
+    facts, outcomes = [], []
+    for n in range(120):
+        for version in range(chance.randrange(1, 4)):
+            kind = chance.choice(["call", "note"]) if n % 3 else "call"
+            logged, changed = NOON + chance.randrange(6) * DAY, NOON + version * DAY
+            facts.append(activity(f"a{n}", logged, kind, updated_at=changed, raw_id=f"crm:a{n}/{version}"))
+        if n % 7:
+            outcomes.append(outcome(f"a{n}", chance.choice(["trace", "unexplained"])))
+    with Store.open(published(tmp_path / "counts.duckdb", {CRM: facts}, said(activities=outcomes))) as opened:
+        rows = hygiene.activity_counts(opened, Filters(since=since, until=until))
+        seen = opened.rows("SELECT status::VARCHAR AS status, kind, logged_from FROM crm_activities")
+
+    fitting = [
+        (row["status"], row["kind"])
+        for row in seen
+        if (since is None or row["logged_from"] >= since) and (until is None or row["logged_from"] < until)
+    ]
+    assert {(row["status"], row["kind"]): row["activity_count"] for row in rows} == Counter(fitting)
+
+
 # Identifiers
 
 
