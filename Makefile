@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.setup-complete
 CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs messages vendor format lock build clean
+.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs screenshots messages vendor format lock build clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-quix: requirements/quix.txt
 docs: $(STAMP)  ## write the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
 
+screenshots: $(STAMP)  ## make pictures of all pages in screenshots/, and those of the README; needs chromium
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py screenshots
+
 # New messages are empty in the catalogue until somebody translates them; a test tells which.
 messages: $(STAMP)  ## renew the pages' catalogues of messages from the code
 	$(BIN)/pybabel --quiet extract --mapping-file dashboard/translations/babel.cfg --no-location --sort-output \
@@ -112,5 +115,5 @@ build: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
 
 clean:  ## remove what the targets made, .venv too
-	rm -rf $(VENV) $(OLDER) $(QUIX) dist demo live-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDER) $(QUIX) dist demo live-demo screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
