@@ -149,6 +149,16 @@ def utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
 
 
+def picked(model: type[BaseModel], row: Mapping[str, Any]) -> Row:
+    """Return the columns of a row that the model has, instants with their zone."""
+    return marked({name: row[name] for name in model.model_fields})
+
+
+def marked(row: Mapping[str, Any]) -> Row:
+    """Return a row whose instants have their zone."""
+    return {name: utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
 def described(model: type[BaseModel], is_table: bool = True) -> dict[int | str, dict[str, Any]]:
     """Return what the description of the API says of the answers of a path."""
     content: dict[str, Any] = {}
@@ -175,11 +185,12 @@ def add_api(
     counting: Counting,
 ) -> None:
     """Add the paths of the API to an application."""
-    from dashboard import api_operations, api_paths
+    from dashboard import api_metrics, api_operations, api_paths
 
     answering = Answering(asking, annotations)
     api_operations.add(app, answering, status=status, counting=counting)
     api_paths.add(app, answering)
+    api_metrics.add(app, answering)
     _describe_problems(app)
 
 

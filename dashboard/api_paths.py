@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from fastapi import FastAPI, Path, Query, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from dashboard import api_models as models
-from dashboard.api import EMPTY, Answering, Found, NotThere, counted, described, shares, utc
+from dashboard.api import EMPTY, Answering, Found, NotThere, counted, described, marked, picked, shares
 from dashboard.api_questions import (
     ActivitiesQuestion,
     Day,
@@ -85,7 +84,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             rows, following = paging.cut(found, asked.limit, "started_at", "interaction_id")
             (overall,) = _report(store, (), asked.filters())
             head = {**zoned(asked), "overall": shares(overall), "next": following}
-            return Found([_marked(row) for row in rows], head, doubts(store, asked), following)
+            return Found([marked(row) for row in rows], head, doubts(store, asked), following)
 
         return answering.answer(request, question, schema_of(models.InteractionRow))
 
@@ -107,12 +106,12 @@ def add(app: FastAPI, answering: Answering) -> None:
             notes = answering.annotations.labels_of(interaction_id) if answering.annotations is not None else []
             verdicts = [vars(each) | {"offset_seconds": each.offset.total_seconds()} for each in told.verdicts]
             head = {
-                "interaction": _picked(models.InteractionRow, told.interaction),
+                "interaction": picked(models.InteractionRow, told.interaction),
                 "summary": told.summary,
-                "evidence": [_picked(models.EvidenceRow, row) for row in told.evidence],
-                "holders": [_picked(models.HolderRow, row) for row in told.holders],
-                "verdicts": [_picked(models.VerdictRow, row) for row in verdicts],
-                "labels": [_picked(models.LabelRow, asdict(each)) for each in notes],
+                "evidence": [picked(models.EvidenceRow, row) for row in told.evidence],
+                "holders": [picked(models.HolderRow, row) for row in told.holders],
+                "verdicts": [picked(models.VerdictRow, row) for row in verdicts],
+                "labels": [picked(models.LabelRow, asdict(each)) for each in notes],
             }
             return Found(None, head)
 
@@ -136,7 +135,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             rows = customers.history(store, customer=customer_id, filters=asked.filters(asked.limit))
             overall = counted([row["outcome"] for row in rows])
             head = {"customer_id": customer_id, **zoned(asked), "overall": overall}
-            return Found([_picked(models.TimelineRow, row) for row in rows], head, doubts(store, asked))
+            return Found([picked(models.TimelineRow, row) for row in rows], head, doubts(store, asked))
 
         return answering.answer(request, question, schema_of(models.TimelineRow))
 
@@ -149,11 +148,9 @@ def add(app: FastAPI, answering: Answering) -> None:
                 raise NotThere(f"no log reaches that day; expected one from {_FIRST_DAY} to {_LAST_DAY}")
             zone = ZoneInfo(measures.zone_of(store))
             begin, end = (measures.instant(each.isoformat(), zone) for each in (day, day + timedelta(days=1)))
-            rows = [
-                _picked(models.DayRow, row) for row in customers.day(store, day, filters=Filters(limit=asked.limit))
-            ]
+            rows = [picked(models.DayRow, row) for row in customers.day(store, day, filters=Filters(limit=asked.limit))]
             for row in rows:
-                row["interactions"] = [_marked(each) for each in row["interactions"]]
+                row["interactions"] = [marked(each) for each in row["interactions"]]
             (overall,) = _report(store, (), Filters({}, begin, end))
             return Found(rows, {"day": day, "overall": shares(overall)}, answering.silences(store, begin, end))
 
@@ -171,7 +168,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             rows, following = paging.cut(found, asked.limit, "logged_from", "activity_id")
             counts = hygiene.activity_counts(store, Filters({}, asked.since, asked.until))
             head = {**zoned(asked), "counts": counts, "next": following}
-            return Found([_marked(row) for row in rows], head, (), following)
+            return Found([marked(row) for row in rows], head, (), following)
 
         return answering.answer(request, question, schema_of(models.ActivityRow))
 
@@ -183,7 +180,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             rows = hygiene.missing_identifiers(
                 store, asked.filters(asked.limit), minimum_interactions=asked.minimum_interactions
             )
-            return Found([_picked(models.IdentifierRow, row) for row in rows], zoned(asked), doubts(store, asked))
+            return Found([picked(models.IdentifierRow, row) for row in rows], zoned(asked), doubts(store, asked))
 
         return answering.answer(request, question, schema_of(models.IdentifierRow))
 
@@ -193,7 +190,7 @@ def add(app: FastAPI, answering: Answering) -> None:
 
         def question(store: Store) -> Found:
             known = answering.annotations.measures() if answering.annotations is not None else []
-            return Found([_picked(models.MeasureRow, asdict(each)) for each in known])
+            return Found([picked(models.MeasureRow, asdict(each)) for each in known])
 
         return answering.answer(request, question, schema_of(models.MeasureRow))
 
@@ -202,7 +199,7 @@ def add(app: FastAPI, answering: Answering) -> None:
         """Return the sources: what was read of each, and how far it reaches."""
 
         def question(store: Store) -> Found:
-            rows = [_marked(row) for row in sources_of(store)]
+            rows = [marked(row) for row in sources_of(store)]
             return Found(rows, {}, answering.silences(store, None, None))
 
         return answering.answer(request, question, schema_of(models.SourceRow))
@@ -222,15 +219,6 @@ def add(app: FastAPI, answering: Answering) -> None:
 
 _FIRST_DAY: Final = date(1900, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
-
-
-def _picked(model: type[BaseModel], row: Mapping[str, Any]) -> Row:
-    """Return the columns of a row that the model has, instants with their zone."""
-    return _marked({name: row[name] for name in model.model_fields})
-
-
-def _marked(row: Mapping[str, Any]) -> Row:
-    return {name: utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _report(store: Store, by: Sequence[str], filters: Filters) -> list[Row]:

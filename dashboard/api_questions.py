@@ -34,7 +34,12 @@ def _instant(value: object) -> object:
         return datetime.min if moment.year == 1 else datetime.max
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """Return a value unless it is text that writes a whole number in another way than digits.
+
+    Raises:
+        ValueError: when it is.
+    """
     if isinstance(value, str) and not _WHOLE.fullmatch(value):
         raise ValueError("expected a whole number")
     return value
@@ -43,6 +48,12 @@ def _whole(value: object) -> object:
 def _day(value: object) -> object:
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise ValueError("expected a day such as 2024-05-31")
+    return value
+
+
+def _truth(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("expected true or false")
     return value
 
 
@@ -62,6 +73,9 @@ Dimension = Literal[
     "week", "month",
 ]  # fmt: skip
 Channel = Literal["call", "email", "sms", "chat", "social", "fax"]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Interval = Literal["day", "week", "month"]
+Fate = Literal["called_back", "called_again", "lost", "open", "withheld"]
 Status = Literal["trace", "redundant", "unexplained", "siloed"]
 
 
@@ -139,7 +153,7 @@ class ShareQuestion(Chosen):
 class Paged(Question):
     """One page of many rows."""
 
-    limit: Annotated[int, BeforeValidator(_whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
+    limit: Annotated[int, BeforeValidator(whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
     cursor: Annotated[str | None, WithJsonSchema({"type": "string", "pattern": CURSOR})] = Field(
         default=None, pattern=CURSOR, description="`next` of the page before"
     )
@@ -158,7 +172,7 @@ class ActivitiesQuestion(Period, Paged):
 class TimelineQuestion(Period):
     """Which part of a history."""
 
-    limit: Annotated[int, BeforeValidator(_whole)] = Field(
+    limit: Annotated[int, BeforeValidator(whole)] = Field(
         default=1_000, ge=1, le=MOST_ROWS, description="rows at most: the latest"
     )
 
@@ -166,7 +180,7 @@ class TimelineQuestion(Period):
 class DayQuestion(Question):
     """How many customers of a day."""
 
-    limit: Annotated[int, BeforeValidator(_whole)] = Field(
+    limit: Annotated[int, BeforeValidator(whole)] = Field(
         default=1_000, ge=1, le=MOST_ROWS, description="customers at most: those with most interactions"
     )
 
@@ -174,10 +188,77 @@ class DayQuestion(Question):
 class IdentifiersQuestion(Chosen):
     """Which identifiers."""
 
-    limit: Annotated[int, BeforeValidator(_whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
-    minimum_interactions: Annotated[int, BeforeValidator(_whole)] = Field(
+    limit: Annotated[int, BeforeValidator(whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
+    minimum_interactions: Annotated[int, BeforeValidator(whole)] = Field(
         default=5, ge=1, le=1_000_000, description="of those without a hint whose they are, so many interactions"
     )
+
+
+class EffectQuestion(Question):
+    """How long before and after, and beside whom."""
+
+    days: Annotated[int, BeforeValidator(whole)] = Field(
+        default=28, ge=7, le=3_660, description="days before and after, at most; whole weeks are best"
+    )
+    compare_with: Texts = Field(default=[], description="comparison teams; without any all that it left alone")
+
+
+class SharedIdentifiersQuestion(Question):
+    """How many shared identifiers."""
+
+    limit: Annotated[int, BeforeValidator(whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
+
+
+class SettlingQuestion(Question):
+    """How many of the last days, of which interactions."""
+
+    days: Annotated[int, BeforeValidator(whole)] = Field(default=14, ge=1, le=366, description="so many last days")
+    channel: list[Channel] = Field(default=[], description="only these channels")
+    team: Texts = Field(default=[], description="only these teams")
+
+
+class EmailServiceQuestion(Chosen):
+    """Which mail, by which interval, and what counts as an answer."""
+
+    interval: Interval | None = Field(default=None, description="one row for each; without it one for all")
+    within_days: Annotated[int, BeforeValidator(whole)] = Field(
+        default=7, ge=0, le=366, description="an answer comes within so many days"
+    )
+    acknowledged_within_minutes: Annotated[int, BeforeValidator(whole)] = Field(
+        default=60, ge=0, le=100_000, description="a notice of a machine comes within so many minutes"
+    )
+    openings_only: Truth = Field(default=False, description="leave out mail that goes on with what was written before")
+
+
+class CallServiceQuestion(Period):
+    """Which calls, by which interval, and until when calling back counts."""
+
+    interval: Interval | None = Field(default=None, description="one row for each; without it one for all")
+    within_days: Annotated[int, BeforeValidator(whole)] = Field(
+        default=3, ge=0, le=366, description="somebody calls back within so many days"
+    )
+
+
+class MissedCallsQuestion(Period):
+    """Which missed calls."""
+
+    fate: Fate | None = Field(default=None, description="only those of which this came")
+    within_days: Annotated[int, BeforeValidator(whole)] = Field(
+        default=3, ge=0, le=366, description="somebody calls back within so many days"
+    )
+    limit: Annotated[int, BeforeValidator(whole)] = Field(
+        default=100, ge=1, le=MOST_ROWS, description="rows at most: the latest"
+    )
+
+
+class CustomersQuestion(Chosen):
+    """Which customers, and in which order."""
+
+    order: Literal["most_contacts", "least_traced"] = Field(
+        default="most_contacts", description="least_traced: by the lower end of the share's interval"
+    )
+    includes_unknown: Truth = Field(default=True, description="false: only customers that the CRM knows")
+    limit: Annotated[int, BeforeValidator(whole)] = Field(default=100, ge=1, le=MOST_ROWS, description="rows at most")
 
 
 class Nothing(Question):
