@@ -26,16 +26,21 @@ class Changes(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """One kind of result and its key. `retracted` names the table of keys that are gone; null: none."""
+    """One kind of result and its key. `retracted` names the table of keys that are gone; null: none.
+
+    The rows of one writing lie `by` a column's values: texts are compressed by the two thousand, so one who asks for a
+    value that is rare reads a tenth of them. Nothing but speed depends on it.
+    """
 
     name: str
     key: str
     retracted: str | None = None
+    by: str | None = None
 
 
 RESULTS = (
     Result("interaction", "interaction_id", retracted="retracted"),
-    Result("disposition", "raw_id"),
+    Result("disposition", "raw_id", by="reason"),
     Result("activity_outcome", "activity_id"),
 )
 
@@ -69,10 +74,19 @@ def one_per_key(result: Result, parts: list[pa.Table]) -> pa.Table | None:
     return last_of_each(pa.concat_tables(parts, promote_options="permissive"), result.key)
 
 
+def laid(result: Result, rows: pa.Table) -> pa.Table:
+    """Return rows of a base as they are to lie in it."""
+    if result.by is None:
+        return rows
+    # Dictionaries cannot be sorted.
+    return rows.take(pc.sort_indices(rows.column(result.by).cast(pa.string())))
+
+
 def merge(connection: duckdb.DuckDBPyConnection, result: Result) -> None:
     """Merge the delta of a kind into its base, inside of the caller's transaction."""
     name, key = result.name, result.key
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE standing AS SELECT * FROM standing_{name}")
+    order = "" if result.by is None else f" ORDER BY {result.by}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE standing AS SELECT * FROM standing_{name}{order}")
     connection.execute(f"DELETE FROM {name}_base WHERE {key} IN (SELECT {key} FROM standing)")
     connection.execute(f"DELETE FROM {name}_retracted WHERE {key} IN (SELECT {key} FROM standing)")
     connection.execute(

@@ -27,7 +27,7 @@ from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, 
 from sinks.copying import copy_facts
 from sinks.failures import explained
 from sinks.placement import Placement
-from sinks.results import RESULTS, Changes, Result, keep_last, merge, news, note_version, one_per_key
+from sinks.results import RESULTS, Changes, Result, keep_last, laid, merge, news, note_version, one_per_key
 from sinks.tally import Tally, file_rows
 from sinks.windows import Window
 
@@ -451,13 +451,13 @@ class Store:
                 delta.append(rows)
             elif "said_before" not in rows.column_names:
                 self._unchecked.add(result.name)
-                self._put(f"{result.name}_base", rows)
+                self._put(f"{result.name}_base", laid(result, rows))
             else:
                 is_known = rows.column("said_before")
                 if pc.any(is_known).as_py():  # Mostly nothing is, and a filter copies all columns.
                     delta.append(rows.filter(is_known))
                     rows = rows.filter(pc.invert(is_known))
-                self._put(f"{result.name}_base", rows)
+                self._put(f"{result.name}_base", laid(result, rows))
         if (together := one_per_key(result, delta)) is not None:
             self._put(f"{result.name}_delta", together)
 

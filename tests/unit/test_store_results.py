@@ -164,6 +164,26 @@ def test_a_large_delta_is_merged_by_itself(live: Store, monkeypatch: pytest.Monk
     assert live.rows("SELECT count(*) AS n FROM interaction_base") == [{"n": 10}]
 
 
+def test_dispositions_of_one_writing_lie_by_their_reason(path: Path) -> None:
+    reasons = ["unanswered", None, "internal", "unanswered", None, "bulk"]
+    rows = [{"raw_id": f"pbx:f:{n}", "disposition": "excluded", "reason": reason} for n, reason in enumerate(reasons)]
+    lies = "SELECT reason::VARCHAR AS reason, raw_id FROM disposition_base ORDER BY rowid"
+
+    with Store.open(published(path, changes=said(dispositions=rows)), read_only=False) as store:
+        built = [row["reason"] for row in store.rows(lies)]
+        store.apply(said(dispositions=[{**row, "reason": "no_human"} for row in rows[:2]]), 2)
+        store.apply(said(dispositions=[{**rows[n], "raw_id": f"new{n}"} for n in range(6)]), 3)
+        store.fold()
+        merged = [row["reason"] for row in store.rows(lies)]
+        said_now = store.rows("SELECT raw_id, reason::VARCHAR AS reason FROM current_disposition ORDER BY raw_id")
+
+    assert built == ["bulk", "internal", "unanswered", "unanswered", None, None]
+    # What stays keeps its place; the rest lies behind it, in the order of the enumeration.
+    assert merged[:4] == ["bulk", "internal", "unanswered", None]
+    assert merged[4:] == ["internal", "bulk", "unanswered", "unanswered", "no_human", "no_human", None, None]
+    assert [row["reason"] for row in said_now] == [*reasons, "no_human", "no_human", *reasons[2:]]
+
+
 def test_positions_are_written_with_the_rows_or_not_at_all(live: Store) -> None:
     live.apply(said([interaction_row("i1")]), 1, {"facts-0": "17"})
     live.apply(said([interaction_row("i2")]), 2, {"facts-0": "18", "facts-1": "3"})
