@@ -41,10 +41,25 @@ def scatter_query(filters: Filters = _ALL) -> Query:
         SELECT ticket_id, customer_ids FROM current_interaction{where}{" AND" if where else " WHERE"}
             ticket_id IS NOT NULL AND len(customer_ids) > 0
     ),
+    tied AS (
+        SELECT customer_id, activity_id FROM (SELECT unnest(customer_ids) AS customer_id, activity_id FROM entry)
+        SEMI JOIN talked USING (customer_id)
+    ),
+    -- One entry of each customer tells of one system. All entries are asked only of customers of whom another system
+    -- may hold some: of nobody, where there is one CRM.
+    one AS MATERIALIZED (SELECT customer_id, any_value(activity_id) AS activity_id FROM tied GROUP BY customer_id),
+    found AS MATERIALIZED (SELECT customer_id, activity.source FROM one JOIN activity USING (activity_id)),
+    possible AS (
+        SELECT customer_id, source FROM one, (SELECT DISTINCT source FROM activity WHERE source IS NOT NULL)
+    ),
+    unasked AS MATERIALIZED (SELECT customer_id FROM possible ANTI JOIN found USING (customer_id, source)),
+    asked AS MATERIALIZED (SELECT customer_id, activity_id FROM tied SEMI JOIN unasked USING (customer_id)),
     piece AS (
         SELECT customer_id, unnest(string_split(sources, '+')) AS source FROM talked
         UNION
-        SELECT unnest(entry.customer_ids), activity.source FROM entry JOIN activity USING (activity_id)
+        SELECT customer_id, source FROM found
+        UNION
+        SELECT customer_id, activity.source FROM asked JOIN activity USING (activity_id)
     ),
     counted AS (
         SELECT customer_id, count(DISTINCT source) AS system_count

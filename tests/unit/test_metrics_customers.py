@@ -210,6 +210,30 @@ def test_systems_are_those_that_saw_the_customer_and_those_that_hold_records(tmp
     assert [(row["system_count"], row["customer_count"]) for row in later] == [(1, 1)]
 
 
+@pytest.mark.parametrize("systems", [["crm"], ["crm", "desk"], ["crm", "desk", "leads"]])
+def test_systems_agree_with_counting_the_rows_of_the_views(tmp_path: Path, systems: list[str]) -> None:
+    chance = random.Random(len(systems))
+    who = [f"k{n}" for n in range(40)]
+    facts, outcomes, rows, held = [], [], [], defaultdict[str, set[str]](set)
+    for n in range(60):
+        source, ties = chance.choice(systems), chance.sample(who, chance.randrange(3))
+        outcomes.append({"activity_id": f"t{n}", "status": "unexplained", "customer_ids": ties})
+        if n % 9:  # Of some nothing has arrived yet but what is said of them.
+            facts.append(activity(f"t{n}", NOON, raw_id=f"{source}:t{n}", source=source))
+            for customer in ties:
+                held[customer].add(source)
+    seen = defaultdict[str, set[str]](set)
+    for n in range(50):
+        customer, sources = chance.choice(who), chance.sample(["pbx", "mobile", "mail"], chance.randrange(1, 3))
+        rows.append(contact(f"i{n}", "bypassed", n * HOUR, customer, sources=sources))
+        seen[customer] |= set(sources)
+    with Store.open(published(tmp_path / "seen.duckdb", {CRM: facts}, said(rows, activities=outcomes))) as store:
+        found = scatter.scatter(store)
+
+    counted = Counter(len(sources | held[customer]) for customer, sources in seen.items())
+    assert [(row["system_count"], row["customer_count"]) for row in found] == sorted(counted.items())
+
+
 # Continuity
 
 
