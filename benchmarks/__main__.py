@@ -23,7 +23,7 @@ from statistics import median
 from benchmarks.measuring import BenchmarkFailed, run_python
 from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
 
-PARTS = ("calls", "mail", "parsing", "fold", "hot", "rebuild", "live", "latency")
+PARTS = ("calls", "mail", "parsing", "fold", "hot", "rebuild", "live", "latency", "users")
 
 LIVE_REFERENCES = {
     "quix": "a Quix Streams program, the simplest form of the job",
@@ -47,11 +47,13 @@ class Sizes:
     live_events: int = 300_000
     # Calls a second, for so many seconds, beside so many events.
     latency: tuple[int, int, int] = (500, 60, 100_000)
+    # Events that the sink stores while people look at the pages, and how often.
+    users: tuple[int, int] = (1_000_000, 3)
 
 
 USUAL = Sizes([(100_000, 5), (1_000_000, 3)], 100_000, 3, 200_000, 20, (2_500, 5_000, 10_000, 20_000))
 HUGE = Sizes([*USUAL.calls, (10_000_000, 1)], 100_000, 3, 200_000, 20, USUAL.hot)
-QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 0.02, 1_000, (100, 2, 500))
+QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 0.02, 1_000, (100, 2, 500), (1_000, 1))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print_live(sizes.live_events)
             if "latency" in parts:
                 _print_latency(*sizes.latency)
+            if "users" in parts:
+                _print_users(*sizes.users)
         except BenchmarkFailed as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -216,6 +220,26 @@ def _print_latency(rate: int, seconds: int, standing: int) -> None:
     _print_table(header, [[*row, f"{found['load']:.1f}"]])
     print(f"{found['reports']} reports meanwhile counted whatever was told to be stored.\n")
     _print_spent(found["spent"], found["count"])
+
+
+def _print_users(count: int, repetitions: int) -> None:
+    _say(f"sink: {count:,} events, with nobody looking and with users")
+    found = json.loads(run_python("-m", "benchmarks.users", str(count), str(repetitions)).output)
+    if "problem" in found:
+        print(f"users: not measured; {found['problem']}\n")
+        return
+    rows = [
+        [title, f"{median(found[way]):,.0f}", ", ".join(f"{each:,.0f}" for each in found[way])]
+        for way, title in (("alone", "nobody looks"), ("users", f"{found['user_count']} users look"))
+    ]
+    _print_table(("sink", "facts/s, median", "each time"), rows)
+    print(f"With users it stores {100 * found['drop']:.0f} % less.", end="")
+    if found["pages"]:
+        print(
+            f" They opened {found['pages']} pages and parts, in {found['page_seconds_median']:.2f} s in the median, "
+            f"{found['page_seconds_p95']:.2f} s at the 95th percentile; the sink held {found['peak_bytes'] >> 20:,} MiB."
+        )
+    print(flush=True)
 
 
 def _print_spent(spent: Mapping[str, Mapping[str, float]], events: int) -> None:

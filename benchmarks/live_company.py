@@ -157,12 +157,12 @@ class LiveCompany:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             # A status costs the sink a pass over its store, and how far all are costs the broker more than that.
-            if self._fact_count() >= fact_count and (status := self.status()) and self._is_done(status):
+            if self.fact_count() >= fact_count and (status := self.status()) and self._is_done(status):
                 return status
             time.sleep(_CHECK_EVERY)
         raise BenchmarkFailed(f"after {patience:.0f} s not everything is stored: {self.status()}{self._last_words()}")
 
-    def _fact_count(self) -> int:
+    def fact_count(self) -> int:
         """Return how many facts the sink has stored since it started; 0 while it does not answer."""
         self.require_running()
         try:
@@ -189,8 +189,12 @@ class LiveCompany:
                 raise BenchmarkFailed(f"{role} ended with {process.returncode}{self._last_words()}")
 
     def stop(self) -> None:
-        """End the processes in order."""
+        """End everything."""
         self.log.close()
+        self.end()
+
+    def end(self) -> None:
+        """End the processes in order; the log stays."""
         for process in self._running.values():
             process.send_signal(signal.SIGTERM)
         for process in self._running.values():
@@ -199,6 +203,7 @@ class LiveCompany:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._running.clear()
 
     def _last_words(self) -> str:
         return "".join(
