@@ -236,8 +236,8 @@ def _print_users(count: int, repetitions: int) -> None:
     print(f"With users it stores {100 * found['drop']:.0f} % less.", end="")
     if found["pages"]:
         print(
-            f" They opened {found['pages']} pages and parts, in {found['page_seconds_median']:.2f} s in the median, "
-            f"{found['page_seconds_p95']:.2f} s at the 95th percentile; the sink held {found['peak_bytes'] >> 20:,} MiB."
+            f" They opened {found['pages']} pages and parts, in {found['page_seconds_median']:.2f} s in the median and "
+            f"{found['page_seconds_p95']:.2f} s for one of twenty; the sink held {found['peak_bytes'] >> 20:,} MiB."
         )
     print(flush=True)
 

@@ -44,7 +44,9 @@ def company(folder: Path) -> Path:
     ):
         subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with Store.open(store) as opened:
-        (row,) = opened.rows("SELECT max(started_at) - INTERVAL 20 DAY AS at, now()::TIMESTAMP AS now FROM interactions")
+        (row,) = opened.rows(
+            "SELECT max(started_at) - INTERVAL 20 DAY AS at, now()::TIMESTAMP AS now FROM interactions"
+        )
     Annotations(beside(store)).add_measure("Click to dial", row["at"], teams=["Dispatch"], added_at=row["now"])
     return store
 
