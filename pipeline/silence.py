@@ -6,6 +6,7 @@ The silence itself is part of that average, so that it is found the harder the l
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,8 +82,9 @@ class UnusualDay:
 
 def silences(streams: Mapping[Stream, Hours], since: datetime, until: datetime) -> list[Silence]:
     """Return the silences of a period of local time, half open, in whole hours; the most records missed first."""
+    present = {stream: sorted(hours) for stream, hours in streams.items()}
     found = [
-        Silence(source, channel, begin, end, usual, _is_empty(streams, (source, channel), begin, end))
+        Silence(source, channel, begin, end, usual, _is_empty(present, (source, channel), begin, end))
         for (source, channel), hours in streams.items()
         for begin, end, usual in _empty_stretches(hours, since, until)
     ]
@@ -144,8 +146,11 @@ def _kind(hour: datetime) -> tuple[int, int]:
     return max(0, hour.weekday() - _SATURDAY + 1), hour.hour
 
 
-def _is_empty(streams: Mapping[Stream, Hours], but: Stream, begin: datetime, end: datetime) -> bool:
-    return not any(begin <= hour < end for stream, hours in streams.items() if stream != but for hour in hours)
+def _is_empty(present: Mapping[Stream, Sequence[datetime]], but: Stream, begin: datetime, end: datetime) -> bool:
+    """Return whether no other stream has an hour from `begin` to `end`; of each its hours in order."""
+    return not any(
+        bisect_left(hours, begin) < bisect_left(hours, end) for stream, hours in present.items() if stream != but
+    )
 
 
 def _whole_hour(instant: datetime) -> datetime:

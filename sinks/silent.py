@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -11,8 +11,6 @@ from pipeline.silence import HOUR, Hours, Stream, silences
 from sinks.store import Store
 
 MOST_TOLD: Final = 3
-_QUARTER: Final = timedelta(minutes=15)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # What is usual is learned from so much time around the period that is asked about.
 _AROUND: Final = timedelta(days=56)
 
@@ -41,19 +39,33 @@ def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: dateti
 
 
 def _streams(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> dict[Stream, Hours]:
-    rows = store.rows(
-        "SELECT source, channel::VARCHAR AS channel, epoch_us(started_at) // 900000000 AS quarter, count(*) AS number "
-        "FROM observation_base WHERE started_at >= coalesce($since, '-infinity'::TIMESTAMP) "
-        "AND started_at < coalesce($until, 'infinity'::TIMESTAMP) GROUP BY ALL",
+    found = store.query(
+        """
+        WITH quarter AS (
+            SELECT source, channel, epoch_us(started_at) // 900000000 AS number, count(*) AS record_count
+            FROM observation_base
+            WHERE started_at >= coalesce($since, '-infinity'::TIMESTAMP)
+                AND started_at < coalesce($until, 'infinity'::TIMESTAMP)
+            GROUP BY ALL
+        )
+        SELECT
+            source, channel::VARCHAR AS channel,
+            -- Zones change their offset on quarters of an hour: only these are converted, not each record.
+            date_trunc('hour', timezone($zone, timezone('UTC', make_timestamp(number * 900000000)))) AS hour,
+            sum(record_count)::BIGINT AS record_count
+        FROM quarter
+        GROUP BY ALL
+        """,
         {
             "since": None if since is None else _shifted(since, -_AROUND),
             "until": None if until is None else _shifted(until, _AROUND),
+            "zone": zone.key,
         },
     )
-    streams: dict[Stream, Counter[datetime]] = defaultdict(Counter)
-    for row in rows:
-        local = (_EPOCH + row["quarter"] * _QUARTER).astimezone(zone).replace(tzinfo=None)
-        streams[row["source"], row["channel"]][local.replace(minute=0)] += row["number"]
+    streams: dict[Stream, dict[datetime, int]] = defaultdict(dict)
+    columns = (found.column(name).to_pylist() for name in ("source", "channel", "hour", "record_count"))
+    for source, channel, hour, count in zip(*columns, strict=True):
+        streams[source, channel][hour] = count
     return dict(streams)
 
 
