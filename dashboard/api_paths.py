@@ -65,12 +65,13 @@ def add(app: FastAPI, answering: Answering) -> None:
         """Return what the share can be divided by, and the values that there are."""
 
         def question(store: Store) -> Found:
-            rows = []
-            for name in DIMENSIONS:
-                found = measures.report(store, (name,)) if name in PLAIN else []
-                values = [row[name] for row in found if row[name] is not None]
-                rows.append({"dimension": name, "is_filter": name in PLAIN, "values": values[:_MOST_VALUES]})
-            return Found(rows)
+            found = measures.dimension_values(store)
+            return Found(
+                [
+                    {"dimension": name, "is_filter": name in PLAIN, "values": found.get(name, [])[:_MOST_VALUES]}
+                    for name in DIMENSIONS
+                ]
+            )
 
         return answering.answer(request, question, schema_of(models.DimensionRow))
 

@@ -253,6 +253,19 @@ def report(
     return [{**row, **shares(row)} for row in rows]
 
 
+def dimension_values(store: Store) -> dict[str, list[str]]:
+    """Return the values that each dimension has but those of time, in order; none for what has no value."""
+    columns = "channel, line, team, function, direction, sources, segment, reason"
+    values = ", ".join(
+        f"coalesce(list_sort(list(DISTINCT {expression}) FILTER ({expression} IS NOT NULL)), []) AS {name}"
+        for name, expression in PLAIN.items()
+    )
+    # All interactions are looked at once; what occurs together is little.
+    seen = f"SELECT DISTINCT {columns} FROM current_interaction"
+    (row,) = store.rows(f"WITH seen AS ({seen}) SELECT {values} FROM seen")
+    return row
+
+
 def audit(store: Store) -> list[Row]:
     """Return the accounts: for each source of raw events what each became, and how many are unaccounted for."""
     rows = []

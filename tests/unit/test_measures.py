@@ -112,6 +112,17 @@ def test_every_dimension_divides_all_interactions(store: Store, dimension: str) 
     assert sum(row["interaction_count"] for row in measures.report(store, [dimension])) == len(ROWS)
 
 
+def test_dimensions_have_the_values_that_a_report_by_them_shows(store: Store, tmp_path: Path) -> None:
+    found = measures.dimension_values(store)
+    with Store.open(published(tmp_path / "empty.duckdb")) as empty:
+        nothing = measures.dimension_values(empty)
+
+    assert found == {
+        name: [row[name] for row in measures.report(store, [name]) if row[name] is not None] for name in measures.PLAIN
+    }
+    assert nothing == {name: [] for name in measures.PLAIN}
+
+
 def test_what_two_sources_saw_stands_under_both_names(store: Store) -> None:
     assert counts(measures.report(store, ["source"]), "source") == [("mail", 2), ("mobile+pbx", 2), ("pbx", 1)]
 
