@@ -16,7 +16,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -474,6 +474,10 @@ def report(
     chart: Annotated[
         bool, typer.Option("--chart", help="Draw the trend, and bars by the first of the dimensions, instead.")
     ] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page for managers to this file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="The same page, to be printed or sent.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="The same page as a picture.")] = None,
+    language: Annotated[str, typer.Option(help="Of these pages: en or fi.")] = "en",
 ) -> None:
     """Print the bypass share.
 
@@ -484,6 +488,14 @@ def report(
     from sinks import export
     from sinks.answers import answers
 
+    pages = {kind: path for kind, path in (("html", html), ("pdf", pdf), ("png", png)) if path is not None}
+    if pages:
+        if chart or corrected or by.strip() or format is not ReportShape.TABLE:
+            raise ConfigurationError(
+                "--html, --pdf and --png write a page of its own form; leave out --by, --format, --chart, --corrected"
+            )
+        _write_pages(db, since, until, language, pages)
+        return
     if chart and format is not ReportShape.TABLE:
         raise ConfigurationError(f"--chart draws and --format {format} prints rows; give one of the two")
     if chart and corrected:
@@ -509,6 +521,27 @@ def report(
     else:
         write = export.write_csv if format is ReportShape.CSV else export.write_markdown
         write(rows, list(dict.fromkeys([*dimensions, *overall])), sys.stdout)
+
+
+def _write_pages(
+    db: Path | None, since: str | None, until: str | None, language: str, pages: Mapping[str, Path]
+) -> None:
+    """Write the report for managers in each form that was asked for."""
+    from dashboard import management_report
+    from dashboard.pages.languages import LANGUAGES
+    from sinks import measures
+    from sinks.store import Store
+
+    if db is None:
+        raise ConfigurationError("--html, --pdf and --png read a store; name a file, or a snapshot, with --db")
+    measures.known(language, LANGUAGES, "language")
+    with Store.open(db) as store:
+        zone = ZoneInfo(measures.zone_of(store))
+        begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
+        found = management_report.gather(store, begin, end, language)
+    for kind, path in pages.items():
+        management_report.write(found, path, kind)
+        _say(f"written: {path}")
 
 
 def _say_labels(db: Path, annotations: Path | None) -> None:

@@ -17,7 +17,7 @@ from dashboard.pages.languages import CATALOGUES, LANGUAGES, LOCALES, Language
 
 ROOT = Path(__file__).resolve().parents[2] / "dashboard"
 KEYWORDS: dict[str, Any] = {"_": None, "say": None, "say_many": (1, 2), "many": (1, 2)}
-METHODS = [("pages/**.py", "python"), ("templates/**.html", "jinja2")]
+METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 
 
 def messages() -> Iterator[str | tuple[str, ...]]:
