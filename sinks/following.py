@@ -36,17 +36,16 @@ class Following:
         self._path = path
         self._tell = tell
         self._told: object = None
-        stamp = _stamp(path)
-        self._store = Store.open(path)
-        # Opening may have brought it up to date, which changes the file; another one is found at the next look.
-        now = _stamp(path)
-        self._stamp = now if now is not None and _is_same(now, stamp) else stamp
+        while True:
+            before = _stamp(path)
+            self._store = Store.open(path)
+            # Opening may have brought it up to date, which changes the file.
+            self._stamp = _stamp(path)
+            if self._stamp is not None and _is_same(self._stamp, before):
+                break
+            # Replaced meanwhile: which of the two was opened is not known.
+            self._store.close()
         self.asking = Asking(self._store)
-
-    @property
-    def store(self) -> Store:
-        """The store that is asked."""
-        return self._store
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +78,7 @@ class Following:
             return False
         try:
             store = Store.open_beside(self._path)
+            run = store.last_run()
         except (BypassflowError, duckdb.Error, OSError) as error:
             said = error if isinstance(error, BypassflowError) else f"{self._path} cannot be read"
             self._tell_once(stamp[:2], f"answers still come from the store before: {said}")
@@ -89,7 +89,6 @@ class Following:
             return False
         self.asking.turn_to(store, self._store.close)
         self._store, self._stamp, self._told = store, stamp, None
-        run = store.last_run()
         made = "" if run is None else f", made by the run that ended {run.finished_at:%Y-%m-%d %H:%M} (UTC)"
         self._tell(f"the store {self._path} was replaced; answers come from the new one{made}")
         return True

@@ -6,6 +6,7 @@ live changes. Facts are the log from which every result can be folded again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -153,6 +154,8 @@ class Store:
         """
         check_file(path)
         placement = Placement(path)
+        # Before 2.0 two instances that spill into one folder take each other's files for their own.
+        placement.spill = placement.spill.with_name(f"{placement.spill.name}-{os.getpid()}-{path.stat().st_ino}")
         with explained(path):
             connection = connect(":memory:", placement, memory_limit, None, read_only=False)
             try:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -135,6 +136,24 @@ def test_a_question_under_way_ends_on_the_store_on_which_it_began(path: Path, se
     asking.join()
     assert seen == [(1, 1)]
     assert set(open_files(path.name)) == {str(path)}
+
+
+def test_two_stores_that_are_open_at_the_same_time_spill_into_folders_of_their_own(path: Path) -> None:
+    # Into one folder, DuckDB 1.5 would write over what the other instance put there, and neither could go on.
+    def spill(store: Store) -> str:
+        return str(store.rows("SELECT current_setting('temp_directory') AS folder")[0]["folder"])
+
+    def work(store: Store) -> int:
+        store.connection.execute("SET memory_limit = '60MB'; SET threads = 2")
+        return int(store.rows("SELECT count(DISTINCT hash(range)) AS n FROM range(1500000)")[0]["n"])
+
+    with Store.open(path) as old:
+        store_of(path, "traced", "bypassed", run=later(1))
+        with Store.open_beside(path) as new:
+            assert spill(old) != spill(new)
+            with ThreadPoolExecutor(2) as threads:
+                assert list(threads.map(work, (old, new))) == [1_500_000, 1_500_000]
+    assert [entry.name for entry in path.parent.glob(".*spill*")] == []
 
 
 def test_every_answer_under_concurrent_questions_is_whole_and_of_one_store(path: Path, served: Served) -> None:
