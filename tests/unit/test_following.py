@@ -145,14 +145,14 @@ def test_two_stores_that_are_open_at_the_same_time_spill_into_folders_of_their_o
 
     def work(store: Store) -> int:
         store.connection.execute("SET memory_limit = '60MB'; SET threads = 2")
-        return int(store.rows("SELECT count(DISTINCT hash(range)) AS n FROM range(1500000)")[0]["n"])
+        return int(store.rows("SELECT count(DISTINCT hash(range)) AS n FROM range(5000000)")[0]["n"])
 
     with Store.open(path) as old:
         store_of(path, "traced", "bypassed", run=later(1))
         with Store.open_beside(path) as new:
             assert spill(old) != spill(new)
             with ThreadPoolExecutor(2) as threads:
-                assert list(threads.map(work, (old, new))) == [1_500_000, 1_500_000]
+                assert list(threads.map(work, (old, new))) == [5_000_000, 5_000_000]
     assert [entry.name for entry in path.parent.glob(".*spill*")] == []
 
 
