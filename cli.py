@@ -466,6 +466,13 @@ def report(
     by: Annotated[str, typer.Option(metavar="DIMENSIONS", help=DIMENSIONS)] = "",
     since: Since = None,
     until: Until = None,
+    channel: Values = None,
+    line: Values = None,
+    direction: Values = None,
+    team: Values = None,
+    function: Values = None,
+    source: Values = None,
+    segment: Values = None,
     corrected: Annotated[
         bool, typer.Option("--corrected", help="Corrected for the matcher's errors, see `label`.")
     ] = False,
@@ -481,34 +488,44 @@ def report(
 ) -> None:
     """Print the bypass share.
 
-    As a whole or by dimensions, with the counts that it is made of and its 95 % interval. A warning tells of sources
-    that were silent in the period though usually they are not. With --corrected, the share that a judged sample shows
-    to be behind it; ends with 1 when the sample is too small.
+    As a whole or by dimensions, of all interactions or of those that fit the filters, with the counts that it is made
+    of and its 95 % interval; the filter none stands for no value. A warning tells of sources that were silent in the
+    period though usually they are not. With --corrected, the share that a judged sample shows to be behind it; ends
+    with 1 when the sample is too small.
     """
     from sinks import export
     from sinks.answers import answers
 
+    given = {
+        "channel": channel, "line": line, "direction": direction, "team": team, "function": function,
+        "source": source, "segment": segment,
+    }  # fmt: skip
+    wanted = {name: values for name, values in given.items() if values}
     pages = {kind: path for kind, path in (("html", html), ("pdf", pdf), ("png", png)) if path is not None}
     if pages:
         if chart or corrected or by.strip() or format is not ReportShape.TABLE:
             raise ConfigurationError(
                 "--html, --pdf and --png write a page of its own form; leave out --by, --format, --chart, --corrected"
             )
-        _write_pages(db, since, until, language, pages)
+        _write_pages(db, since, until, wanted, language, pages)
         return
     if chart and format is not ReportShape.TABLE:
         raise ConfigurationError(f"--chart draws and --format {format} prints rows; give one of the two")
     if chart and corrected:
         raise ConfigurationError("--chart draws the share as measured and --corrected prints another; give one of them")
+    if corrected and wanted:
+        raise ConfigurationError(
+            f"--corrected knows the matcher's errors of all interactions alone; leave out --{next(iter(wanted))}"
+        )
     if corrected:
         _report_corrected(db, by, since, until, annotations, format)
         return
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
     with answers(db, url) as asked:
         if chart:
-            _show_charts(asked, dimensions[:1], since, until)
+            _show_charts(asked, dimensions[:1], since, until, wanted)
             return
-        found = asked.report(dimensions, since, until)
+        found = asked.report(dimensions, since, until, wanted)
     rows, overall = found.rows, found.overall
     for warning in found.warnings:
         _say(f"warning: {warning}")
@@ -524,7 +541,12 @@ def report(
 
 
 def _write_pages(
-    db: Path | None, since: str | None, until: str | None, language: str, pages: Mapping[str, Path]
+    db: Path | None,
+    since: str | None,
+    until: str | None,
+    wanted: Mapping[str, Sequence[str]],
+    language: str,
+    pages: Mapping[str, Path],
 ) -> None:
     """Write the report for managers in each form that was asked for."""
     from dashboard import management_report
@@ -538,7 +560,7 @@ def _write_pages(
     with Store.open(db) as store:
         zone = ZoneInfo(measures.zone_of(store))
         begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
-        found = management_report.gather(store, begin, end, language)
+        found = management_report.gather(store, measures.Filters(wanted, begin, end), language)
     for kind, path in pages.items():
         management_report.write(found, path, kind)
         _say(f"written: {path}")
@@ -591,14 +613,16 @@ def _report_corrected(
         (export.write_csv if format is ReportShape.CSV else export.write_markdown)([row], list(row), sys.stdout)
 
 
-def _show_charts(asked: Answers, dimensions: Sequence[str], since: str | None, until: str | None) -> None:
+def _show_charts(
+    asked: Answers, dimensions: Sequence[str], since: str | None, until: str | None, wanted: Mapping[str, Sequence[str]]
+) -> None:
     from dashboard import charts
 
-    found = asked.report(dimensions, since, until)
-    rows = asked.report(["day"], since, until).rows
+    found = asked.report(dimensions, since, until, wanted)
+    rows = asked.report(["day"], since, until, wanted).rows
     step = charts.step_of(rows)
     if step == "week":
-        rows = asked.report(["week"], since, until).rows
+        rows = asked.report(["week"], since, until, wanted).rows
     for warning in found.warnings:
         _say(f"warning: {warning}")
     width = _console().width

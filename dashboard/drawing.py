@@ -76,7 +76,7 @@ class _Sheet:
         """Draw everything."""
         say, row = self._t.say, self._report.overall
         self._write(0.955, say("How much bypasses the CRM?"), size=18, weight="bold")
-        self._write(0.933, self._report.period(), size=10, color=_SOFT)
+        self._write(0.933, self._report.about(), size=10, color=_SOFT)
         self._write(0.868, self._t.percent(row["bypass_share"]), size=40, weight="bold", color=COLOURS["bypassed"])
         if row["decided_count"]:
             self._write(

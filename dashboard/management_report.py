@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ class ManagementReport:
     """
 
     language: Language
+    wanted: Mapping[str, Collection[str]]
     first_day: date | None
     last_day: date | None
     overall: Row
@@ -59,11 +60,15 @@ class ManagementReport:
         """Return whether traces of an interval of the trend are still being logged."""
         return self.unsettled_from is not None and span(self.interval, row[self.interval])[1] >= self.unsettled_from
 
-    def period(self) -> str:
-        """Return the period in words."""
-        if self.first_day is None or self.last_day is None:
-            return self.language.say("no interaction")
-        return f"{self.language.day(self.first_day)} – {self.language.day(self.last_day)}"
+    def about(self) -> str:
+        """Return in words what it is about: the days from the first interaction to the last, and the filters."""
+        t = self.language
+        said = [t.say("no interaction")]
+        if self.first_day is not None and self.last_day is not None:
+            said = [f"{t.day(self.first_day)} – {t.day(self.last_day)}"]
+        for name, values in self.wanted.items():
+            said.append(f"{t.title(name)}: {', '.join(t.group(name, each) for each in values)}")
+        return " · ".join(said)
 
     def group(self, row: Row) -> str:
         """Return the name of a team and a channel."""
@@ -113,14 +118,13 @@ class ManagementReport:
         return [*said, *self.warnings]
 
 
-def gather(store: Store, since: datetime | None, until: datetime | None, language: str) -> ManagementReport:
-    """Return the report of a period; `since` and `until` are UTC without a zone, half open, None where open.
+def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
+    """Return the report of the interactions that fit.
 
     Raises:
-        ConfigurationError: when the period ends before it begins.
+        ConfigurationError: when a filter is unknown, or the period ends before it begins.
     """
     t = Language(language, measures.zone_of(store))
-    filters = Filters({}, since, until)
     (overall,) = split.share(store, (), None, filters)
     first, last = _days(store, t, filters)
     interval = _interval(first, last)
@@ -132,19 +136,20 @@ def gather(store: Store, since: datetime | None, until: datetime | None, languag
     teams = sorted(most, key=lambda team: (team is None, team))
     return ManagementReport(
         language=t,
+        wanted=filters.values,
         first_day=first,
         last_day=last,
         overall=overall,
         change=_change(store, filters),
         interval=interval,
         trend=split.share(store, (), interval, filters),
-        unsettled_from=_unsettled(store, last),
+        unsettled_from=_unsettled(store, filters, last),
         teams=teams,
         hidden_teams=len(untraced) - len(teams),
         channels=sorted({row["channel"] for row in groups}),
         cells={(row["team"], row["channel"]): row for row in groups if row["team"] in teams},
         leaks=[row for row in split.ranked(groups) if row["siloed_count"] + row["bypassed_count"]][:LEAKS],
-        warnings=silent.warnings(store, t.zone, since, until),
+        warnings=silent.warnings(store, t.zone, filters.since, filters.until),
         complete_through=delay.complete_through(store),
     )
 
@@ -170,7 +175,7 @@ def write(report: ManagementReport, path: Path, kind: str) -> None:
 
 
 def _days(store: Store, language: Language, filters: Filters) -> tuple[date | None, date | None]:
-    where, values = measures.condition(filters.since, filters.until)
+    where, values = measures.condition(filters.since, filters.until, filters.values)
     (found,) = store.rows(
         f"SELECT min(started_at) AS first, max(started_at) AS last FROM current_interaction{where}", values
     )
@@ -191,9 +196,9 @@ def _change(store: Store, filters: Filters) -> Row | None:
     return row if row["bypass_share_change"] is not None else None
 
 
-def _unsettled(store: Store, last: date | None) -> date | None:
+def _unsettled(store: Store, filters: Filters, last: date | None) -> date | None:
     """Return from which day on a period that ends with one is not settled; None when all of it is."""
-    found = delay.first_unsettled_day(delay.settling(store))
+    found = delay.first_unsettled_day(delay.settling(store, filters=filters))
     first = None if found is None else date.fromisoformat(found)
     return first if first is not None and last is not None and first <= last else None
 

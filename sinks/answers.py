@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Protocol, Self
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -18,6 +18,9 @@ from sinks.explanations import Explanation
 from sinks.store import Store
 
 Row = dict[str, Any]
+
+# No filter.
+ALL: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,10 @@ class Answers(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
-        """Return the bypass share."""
+    def report(
+        self, by: Sequence[str], since: str | None, until: str | None, wanted: Mapping[str, Collection[str]] = ALL
+    ) -> Report:
+        """Return the bypass share of the interactions that fit."""
         ...
 
     def interactions(
@@ -74,12 +79,14 @@ class StoreAnswers:
     ) -> None:
         self.store.close()
 
-    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
+    def report(
+        self, by: Sequence[str], since: str | None, until: str | None, wanted: Mapping[str, Collection[str]] = ALL
+    ) -> Report:
         """See `Answers`."""
         begin, end = self._span(since, until)
-        (overall,) = measures.report(self.store, (), begin, end)
+        (overall,) = measures.report(self.store, (), begin, end, wanted=wanted)
         warnings = silent.warnings(self.store, ZoneInfo(measures.zone_of(self.store)), begin, end)
-        return Report(measures.report(self.store, by, begin, end), overall, warnings)
+        return Report(measures.report(self.store, by, begin, end, wanted=wanted), overall, warnings)
 
     def interactions(
         self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.explain import Verdict
 from schemas.packing import InvalidPack, Pack, pack, unpack
-from sinks.answers import Report, Row
+from sinks.answers import ALL, Report, Row
 from sinks.explanations import Explanation
 
 # Longer than the sink itself allows a question.
@@ -43,9 +43,11 @@ class RemoteAnswers:
     ) -> None:
         """Nothing is held."""
 
-    def report(self, by: Sequence[str], since: str | None, until: str | None) -> Report:
+    def report(
+        self, by: Sequence[str], since: str | None, until: str | None, wanted: Mapping[str, Collection[str]] = ALL
+    ) -> Report:
         """See `sinks.answers.Answers`."""
-        found = orjson.loads(self._ask("report", {"by": by, "since": since, "until": until}))
+        found = orjson.loads(self._ask("report", {**wanted, "by": by, "since": since, "until": until}))
         return Report(found["rows"], found["overall"], found["warnings"])
 
     def interactions(

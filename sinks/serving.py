@@ -93,9 +93,10 @@ class Server:
     # -- questions ----------------------------------------------------------------------------------------------------
 
     def _report(self, values: Values) -> Answer:
-        _allow(values, ("by", "since", "until"))
+        _allow(values, ("by", "since", "until", *FILTERS))
+        wanted = {name: given for name, given in values.items() if name in FILTERS}
         by = [name for text in values.get("by", ()) for name in text.split(",") if name]
-        found = self._ask(lambda answers: answers.report(by, _one(values, "since"), _one(values, "until")))
+        found = self._ask(lambda answers: answers.report(by, _one(values, "since"), _one(values, "until"), wanted))
         return _JSON, orjson.dumps({"rows": found.rows, "overall": found.overall, "warnings": found.warnings})
 
     def _interactions(self, values: Values) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from cli import app as commands
 from dashboard.formats import ARROW, CSV, PARQUET, preferred
 from sinks import measures
 from sinks.annotations import Annotations, beside
@@ -112,6 +115,22 @@ def test_api_report_and_a_query_on_the_views_agree(
     assert [row["bypass_share"] for row in told["rows"]] == [row["bypass_share"] for row in reported]
     assert [row["bypass_share_low"] for row in told["rows"]] == [row["bypass_share_low"] for row in reported]
     assert told["overall"]["decided_count"] == sum(decided for _, decided, _ in expected.values())
+    options = [part for name, value in asked for part in (f"--{name}", value)]
+    command = ["report", "--db", str(mixed), "--by", "team,channel", "--format", "json", *options]
+    printed = CliRunner().invoke(commands, command)
+    if is_period:
+        rows = json.loads(printed.stdout)
+        assert {
+            (row["team"], row["channel"]): (
+                row["siloed_count"] + row["bypassed_count"],
+                row["siloed_count"] + row["bypassed_count"] + row["traced_count"],
+                row["pending_count"],
+            )
+            for row in rows
+        } == expected
+        assert [row["bypass_share"] for row in rows] == [row["bypass_share"] for row in reported]
+    else:
+        assert printed.exit_code != 0
 
 
 @pytest.mark.parametrize("limit", [1, 7, 119, 120])

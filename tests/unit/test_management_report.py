@@ -23,6 +23,7 @@ from dashboard.management_report import MOST_TEAMS, ManagementReport, gather
 from dashboard.pages.languages import Language
 from pipeline.errors import ConfigurationError
 from sinks import measures
+from sinks.measures import Filters
 from sinks.metrics.split import levels
 from sinks.store import Store
 from tests.served import replayed_acme
@@ -53,6 +54,7 @@ def a_report(
     groups = [row(*counts, team=team, channel=channel) for team in teams for channel in channels]
     return ManagementReport(
         language=Language(language, "Europe/Helsinki"),
+        wanted={},
         first_day=first,
         last_day=first + timedelta(days=days - 1),
         overall=row(*counts),
@@ -86,7 +88,7 @@ def text_of(report: ManagementReport, kind: str) -> str:
 @pytest.mark.parametrize("kind", ["html", "pdf"])
 def test_its_figures_are_those_of_the_store(acme: Path, kind: str) -> None:
     with Store.open(acme) as store:
-        found = gather(store, None, None, "en")
+        found = gather(store, Filters(), "en")
         (overall,) = measures.report(store)
     said = text_of(found, kind)
     assert found.overall["bypass_share"] == overall["bypass_share"] == 0.75
@@ -101,12 +103,20 @@ def test_its_figures_are_those_of_the_store(acme: Path, kind: str) -> None:
 def test_the_period_before_is_compared_when_there_is_one(acme: Path) -> None:
     with Store.open(acme) as store:
         # Two of the calls of the day were before half past nine in the morning, local time.
-        found = gather(store, datetime(2024, 3, 4, 7, 15), datetime(2024, 3, 4, 7, 45), "en")
-        alone = gather(store, datetime(2024, 3, 4), datetime(2024, 3, 5), "en")
+        found = gather(store, Filters({}, datetime(2024, 3, 4, 7, 15), datetime(2024, 3, 4, 7, 45)), "en")
+        alone = gather(store, Filters({}, datetime(2024, 3, 4), datetime(2024, 3, 5)), "en")
     assert found.change is not None
     assert found.change["previous_interaction_count"] >= 1
     assert "points against the period before" in text_of(found, "html")
     assert alone.change is None
+
+
+@pytest.mark.parametrize("kind", ["html", "pdf"])
+def test_it_can_be_about_one_team_and_says_so(acme: Path, kind: str) -> None:
+    with Store.open(acme) as store:
+        said = text_of(gather(store, Filters({"team": ["Service"]}), "en"), kind)
+    assert "Team: Service" in said
+    assert "Of 1 interactions that are decided, 1 left no trace" in said
 
 
 @pytest.mark.parametrize("kind", ["html", "pdf"])
@@ -161,7 +171,7 @@ def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as store:
         store.execute("DELETE FROM interaction_base")
     with Store.open(path) as opened:
-        report = gather(opened, None, None, "en")
+        report = gather(opened, Filters(), "en")
     for kind in ("html", "pdf"):
         assert "Nothing is decided in this period." in text_of(report, kind)
         assert "no interaction" in text_of(report, kind)
@@ -197,6 +207,6 @@ def test_what_does_not_go_together_is_said(acme: Path, tmp_path: Path, options: 
 
 def test_a_place_that_cannot_be_written_is_told_with_the_remedy(acme: Path, tmp_path: Path) -> None:
     with Store.open(acme) as store:
-        report = gather(store, None, None, "en")
+        report = gather(store, Filters(), "en")
     with pytest.raises(ConfigurationError, match="cannot be written: no such file or directory; name another place"):
         management_report.write(report, tmp_path / "nowhere" / "r.html", "html")
