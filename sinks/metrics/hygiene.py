@@ -86,17 +86,27 @@ def activities_query(status: str, filters: Filters = _ALL) -> Query:
         "account_ids", "raw_id",
     )  # fmt: skip
     latest = ", ".join(f"arg_max_null({name}, {_LATEST}) AS {name}" for name in columns)
+    only_asked = f" SEMI JOIN (SELECT activity_id FROM activity{where}) AS asked USING (activity_id)" if where else ""
     sql = f"""
-    WITH outcome AS (SELECT * FROM current_activity_outcome WHERE status = $status),
-    -- First those that are shown, by what orders them; then their other columns.
-    shown AS (
-        SELECT activity_id, arg_max(logged_from, {_LATEST}) AS logged_from
+    WITH outcome AS (SELECT * FROM current_activity_outcome{only_asked} WHERE status = $status),
+    -- First those that are shown, by what orders them: most have one version, or several that agree.
+    version AS (
+        SELECT activity_id, min(logged_from) AS logged_from, max(logged_from) AS other_logged_from
         FROM activity SEMI JOIN outcome USING (activity_id)
         GROUP BY activity_id
     ),
-    chosen AS (SELECT activity_id FROM shown{where} ORDER BY logged_from DESC, activity_id{limit}),
+    contested AS (SELECT activity_id FROM version WHERE logged_from <> other_logged_from),
+    shown AS (
+        SELECT activity_id, logged_from FROM version ANTI JOIN contested USING (activity_id)
+        UNION ALL
+        SELECT activity_id, arg_max(logged_from, {_LATEST}) FROM activity SEMI JOIN contested USING (activity_id)
+        GROUP BY activity_id
+    ),
+    chosen AS MATERIALIZED (SELECT activity_id FROM shown{where} ORDER BY logged_from DESC, activity_id{limit}),
+    -- Then their other columns, of these rows alone.
+    place AS MATERIALIZED (SELECT rowid AS place FROM activity SEMI JOIN chosen USING (activity_id)),
     latest AS (
-        SELECT activity_id, {latest} FROM activity SEMI JOIN chosen USING (activity_id) GROUP BY activity_id
+        SELECT activity_id, {latest} FROM activity WHERE rowid IN (SELECT place FROM place) GROUP BY activity_id
     ),
     explained AS (
         SELECT interaction_id, activity_id AS trace_activity_id, started_at
