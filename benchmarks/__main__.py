@@ -1,7 +1,8 @@
 """All benchmarks in one run, as tables in Markdown on standard output; what is going on goes to standard error.
 
-python -m benchmarks                100 k and 1 M call records, 100 k emails, folds, and the live path
+python -m benchmarks                100 k and 1 M call records, 100 k emails, folds, the live path, and the dashboard
 python -m benchmarks --huge         10 M call records too: about 4 GB of disk and a long time
+python -m benchmarks --only dashboard --interactions 5000000    what pages ask, of so many interactions: 3.5 GB of disk
 python -m benchmarks --quick        tiny sizes, to see that everything works; the figures mean nothing
 """
 
@@ -20,10 +21,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measuring import BenchmarkFailed, run_python
+from benchmarks.measuring import BenchmarkFailed, run_python, table
 from benchmarks.replay import HEADER, PLAIN, READING, REPLAY, Measurement, measure_calls, measure_mail
 
-PARTS = ("calls", "mail", "parsing", "fold", "hot", "rebuild", "live", "latency", "users")
+PARTS = ("calls", "mail", "parsing", "fold", "hot", "rebuild", "live", "latency", "users", "dashboard")
 
 LIVE_REFERENCES = {
     "quix": "a Quix Streams program, the simplest form of the job",
@@ -49,11 +50,13 @@ class Sizes:
     latency: tuple[int, int, int] = (500, 60, 100_000)
     # Events that the sink stores while people look at the pages, and how often.
     users: tuple[int, int] = (1_000_000, 3)
+    # Interactions that pages ask about, and how often each question is asked.
+    dashboard: tuple[int, int] = (20_000, 20)
 
 
 USUAL = Sizes([(100_000, 5), (1_000_000, 3)], 100_000, 3, 200_000, 20, (2_500, 5_000, 10_000, 20_000))
 HUGE = Sizes([*USUAL.calls, (10_000_000, 1)], 100_000, 3, 200_000, 20, USUAL.hot)
-QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 0.02, 1_000, (100, 2, 500), (1_000, 1))
+QUICK = Sizes([(1_000, 2), (2_000, 1)], 200, 1, 500, 5, (100, 200), 0.02, 1_000, (100, 2, 500), (1_000, 1), (1_000, 2))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="tiny sizes; the figures mean nothing")
     parser.add_argument("--huge", action="store_true", help="ten million call records too")
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument("--interactions", type=int, help="so many at least in the store that the dashboard's part asks")
     parser.add_argument("--folder", type=Path, help="where the companies are written; default: a temporary folder")
     asked = parser.parse_args(arguments)
     sizes = QUICK if asked.quick else HUGE if asked.huge else USUAL
@@ -85,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print_latency(*sizes.latency)
             if "users" in parts:
                 _print_users(*sizes.users)
+            if "dashboard" in parts:
+                _print_dashboard(Path(scratch), asked.interactions or sizes.dashboard[0], sizes.dashboard[1])
         except BenchmarkFailed as failure:
             print(failure, file=sys.stderr)
             return 1
@@ -242,6 +248,16 @@ def _print_users(count: int, repetitions: int) -> None:
     print(flush=True)
 
 
+def _print_dashboard(scratch: Path, interactions: int, runs: int) -> None:
+    _say(f"dashboard: a store of {interactions:,} interactions")
+    folder = scratch / "dashboard"
+    run_python("-m", "benchmarks.dashboard_store", folder, str(interactions))
+    store = folder / "bypass.duckdb"
+    _say(f"dashboard: each question {runs} times")
+    print(run_python("-m", "benchmarks.dashboard", "--db", store, "--runs", str(runs)).output, flush=True)
+    shutil.rmtree(folder)
+
+
 def _print_spent(spent: Mapping[str, Mapping[str, float]], events: int) -> None:
     rows = []
     for role, used in spent.items():
@@ -253,13 +269,7 @@ def _print_spent(spent: Mapping[str, Mapping[str, float]], events: int) -> None:
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table in Markdown that is readable as it stands."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    print()
-    for line in lines:
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")
-    print(flush=True)
+    print(f"\n{table(header, rows)}\n", flush=True)
 
 
 def _say(step: str) -> None:

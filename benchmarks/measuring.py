@@ -89,6 +89,21 @@ def spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / median(values) if median(values) else 0.0
 
 
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown that is readable as it stands.
+
+    >>> print(table(["a", "b"], [["1", "22"]]))
+    | a | b  |
+    | - | -- |
+    | 1 | 22 |
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a measured process: byte code may be kept, as everywhere in use."""
     return {name: value for name, value in inherited.items() if name not in ("PYTHONDONTWRITEBYTECODE", "COLUMNS")}

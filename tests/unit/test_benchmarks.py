@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import duckdb_only, plain_mail, plain_script
 from benchmarks.company import write_calls, write_mail
+from benchmarks.dashboard_store import make, repeat
 from benchmarks.fold import hot_seconds, seconds_beside
 from benchmarks.live import delays
 from benchmarks.live_company import Spent, spent_by
 from benchmarks.measuring import BenchmarkFailed, Usage, run_python, spread, typical
 from benchmarks.replay import PLAIN, READING, REPLAY, Measurement
 from benchmarks.stages import Stopwatch
+from sinks import measures, paging
+from sinks.store import Store
 
 TINY = command.Sizes(
     [(100, 1), (200, 1)],
@@ -26,6 +30,7 @@ TINY = command.Sizes(
     folds=2,
     hot=(40,),
     parsed_megabytes=0.01,
+    dashboard=(400, 1),
 )
 
 # Parts that need a broker, see tests/integration/test_live_benchmarks.py.
@@ -51,7 +56,27 @@ def test_one_run_measures_everything_and_prints_ratios(
     assert re.search(r"^\| 40 +\| 2 ", printed, re.MULTILINE)
     assert re.search(r"^\| 40 +\| 10 ", printed, re.MULTILINE)
     assert re.search(r"^\| twilio +\| 0\.0 +\| [\d,]+ +\| [\d,]+ +\| csv, json ", printed, re.MULTILINE)
+    assert re.search(r"^\| missed calls, listed +\| four weeks \| \d+ +\| \d+ +\| [\d.]+ +\| ", printed, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repeated_store_is_as_one_that_was_replayed(tmp_path: Path) -> None:
+    path, once = make(tmp_path, 500)
+    count = repeat(path, once + 1, days=7)
+
+    with Store.open(path) as store:
+        rows = store.rows("SELECT * FROM interactions")
+        evidence = {
+            row["evidence_id"] for row in store.rows("SELECT evidence_id FROM evidence WHERE evidence_id <> ''")
+        }
+        times = [row["started_at"] for row in rows]
+        accounts = measures.audit(store)
+        page = paging.activities(store, limit=count)
+    assert len({row["interaction_id"] for row in rows}) == len(rows) == count == 2 * once >= 1_000
+    assert {row["evidence_id"] for row in rows} == evidence
+    assert max(times) - min(times) > timedelta(days=7)
+    assert [account["unaccounted_count"] for account in accounts] == [0] * len(accounts)
+    assert {row["activity_id"] for row in page} >= {row["activity_id"] for row in rows if row["activity_id"]}
 
 
 def test_a_process_that_fails_ends_the_run_with_what_it_said() -> None:
