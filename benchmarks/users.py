@@ -35,7 +35,7 @@ READING_SECONDS: Final = 5.0
 # What users open, with what each page loads after it.
 PAGES: Final = (
     ("/",), ("/explore?by=team&by=channel",), ("/explore?by=day",), ("/interactions?outcome=bypassed",), ("/days",),
-    ("/service", "/service/calls", "/service/continuity"), ("/data",),
+    ("/service", "/service/calls", "/service/continuity"), ("/data", "/data/accounts"),
     ("/hygiene", "/hygiene/missing", "/hygiene/shared", "/hygiene/unexplained", "/hygiene/redundant"),
 )  # fmt: skip
 _EVENTS_PER_CUSTOMER: Final = 20

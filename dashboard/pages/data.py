@@ -18,8 +18,6 @@ Status = Callable[[], dict[str, Any]] | None
 def data(view: View, status: Status) -> Context:
     """Return what is known of the data."""
     store = view.store
-    accounts = measures.audit(store)
-    reasons = sorted({reason for account in accounts for reason in account["excluded"]})
     letters = store.rows(
         "SELECT source, reason, count(*) AS letter_count, min(file) AS file, min(position) AS position, "
         "any_value(unit) AS unit FROM dead_letter GROUP BY source, reason "
@@ -27,9 +25,13 @@ def data(view: View, status: Status) -> Context:
     )
     return {
         "sources": sources(store),
-        "accounts": accounts,
-        "excluded": reasons,
         "letters": letters,
         "silences": silent.warnings(store, view.language.zone, None, None),
         "live": status() if status is not None else None,
     }
+
+
+def accounts(view: View) -> Context:
+    """Return what became of every raw event, by source."""
+    rows = measures.audit(view.store)
+    return {"accounts": rows, "excluded": sorted({reason for row in rows for reason in row["excluded"]})}

@@ -8,6 +8,7 @@ from typing import Final
 
 from dashboard.api import NotThere
 from dashboard.pages.rendering import Context, Row, View
+from pipeline.errors import ConfigurationError
 from schemas.annotations import VERDICTS
 from schemas.settings import EngineSettings
 from sinks import explanations
@@ -27,18 +28,18 @@ _TICKS: Final = (
 
 
 def interaction(view: View) -> Context:
-    """Return why an interaction has its outcome.
+    """Return why an interaction has its outcome; enough of the beginning of its id names it.
 
     Raises:
-        NotThere: when there is no interaction with this id.
+        NotThere: when there is no interaction with this id, or more than one.
     """
-    wanted = view.path["interaction_id"]
-    known = view.store.rows(
-        "SELECT 1 AS one FROM current_interaction WHERE interaction_id = $id LIMIT 1", {"id": wanted}
-    )
-    if not known:
-        raise NotThere("there is no interaction with this id in the store; a replay may have given it another one")
-    told = explanations.explain(view.store, wanted)
+    try:
+        told = explanations.explain(view.store, view.path["interaction_id"])
+    except ConfigurationError:
+        raise NotThere(
+            "there is no interaction with this id in the store; a replay may have given it another one"
+        ) from None
+    wanted = told.interaction["interaction_id"]
     run = view.store.last_run()
     settings = EngineSettings.model_validate_json(run.settings if run is not None else "{}")
     return {

@@ -81,6 +81,7 @@ def add_pages(
     show("/measures", "measures.html", measuring.measures, False)
     show("/measures/{measure_id}", "measure.html", measuring.measure, False)
     show("/data", "data.html", lambda view: data.data(view, status), False)
+    show("/data/accounts", "data_accounts.html", data.accounts, False)
     _add_forms(app, pages, asking, now)
     app.mount("/static", _Files(directory=_STATIC), name="static")
 

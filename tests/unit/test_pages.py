@@ -31,7 +31,7 @@ from tests.stores import NOON
 PAGES = (
     "/", "/explore", "/explore?by=team,channel", "/explore?by=day", "/interactions", "/days", "/days/2024-03-04",
     "/service", "/service/calls", "/service/continuity", "/hygiene", "/hygiene/missing", "/hygiene/shared",
-    "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data",
+    "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
 )  # fmt: skip
 
 

@@ -1,0 +1,112 @@
+"""How fast the pages of a store come: each over HTTP from `bypassflow serve`, and what a browser sees of the first one.
+
+python -m benchmarks.pages FILE [times]        prints tables in Markdown; FILE is a store, and stays as it is
+
+Each page is asked for once before it is timed. The first paint is Chromium's own, of the overview, over a server that
+has just been started (cold) and again in a browser without a cache (warm).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.live_company import spent_by
+from benchmarks.measuring import BenchmarkFailed, table
+from sinks.store import Store
+
+TIMES: Final = 20
+_PAGES: Final = (
+    "/", "/explore?by=team&by=channel", "/explore?by=day", "/interactions",
+    "/interactions?outcome=bypassed&channel=call", "/interactions/{interaction}", "/days", "/customers/{customer}",
+    "/service", "/service/calls", "/service/continuity", "/hygiene", "/hygiene/missing", "/hygiene/shared",
+    "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
+)  # fmt: skip
+_PAINT: Final = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+
+
+@contextmanager
+def serving(store: Path) -> Iterator[tuple[str, int]]:
+    """Serve a store from a process of its own; give its address and its process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "serve", "--db", str(store), "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address:
+            raise BenchmarkFailed(f"the store {store} is not served")
+        yield address, process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def seconds_of(address: str) -> float:
+    """Return how long an answer took, to its last byte."""
+    begin = time.perf_counter()
+    with urllib.request.urlopen(address, timeout=120) as answer:
+        answer.read()
+    return time.perf_counter() - begin
+
+
+def paint(browser: Browser, address: str) -> float:
+    """Return the milliseconds until somebody sees something of the overview."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address, timeout=120_000)
+    page.wait_for_function(f"() => Boolean({_PAINT.removesuffix('.startTime')})")
+    found = float(page.evaluate(_PAINT))
+    context.close()
+    return found
+
+
+def some(store: Path) -> dict[str, str]:
+    """Return an interaction and a customer of the last days."""
+    with Store.open(store) as opened:
+        (row,) = opened.rows(
+            "SELECT interaction_id AS interaction, customer_ids[1] AS customer FROM current_interaction "
+            "WHERE channel = 'call' AND len(customer_ids) > 0 ORDER BY started_at DESC LIMIT 1 OFFSET 1000"
+        )
+    return {name: quote(str(value), safe="") for name, value in row.items()}
+
+
+def main(store: Path, times: int) -> None:
+    """Measure and print."""
+    chromium = shutil.which("chromium")
+    named = some(store)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        with serving(store) as (address, _):
+            cold = paint(browser, address)
+        with serving(store) as (address, process):
+            rows = []
+            for path in _PAGES:
+                whole = address + path.format(**named)
+                first = seconds_of(whole)
+                spent = sorted(seconds_of(whole) for _ in range(times))
+                late = spent[min(len(spent) - 1, int(0.95 * len(spent)))]
+                rows.append([path, *(f"{1000 * each:.0f}" for each in (first, median(spent), late))])
+            warm = sorted(paint(browser, address) for _ in range(times))
+            peak = spent_by(process).peak_bytes
+        browser.close()
+    print(table(("page", "first ms", "p50 ms", "p95 ms"), rows))
+    print(f"\nFirst paint of the overview: {cold:.0f} ms cold; warm {median(warm):.0f} ms, at most {warm[-1]:.0f} ms.")
+    print(f"The server held {peak >> 20:,} MiB at its peak.", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else TIMES)
