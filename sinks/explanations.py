@@ -20,8 +20,12 @@ from sinks.store import Store
 SHOWN_BEFORE = timedelta(days=2)
 SHOWN_AFTER = timedelta(days=14)
 MOST_ACTIVITIES = 200
-# Joined, a list of ids costs one look at each row of a table; asked for with list_contains, one look at the list.
-_UNNESTED = "SELECT unnest($ids::VARCHAR[]) AS activity_id"
+# The versions of the activities in question. Joined, a list costs one look for each row of the table, and found by
+# their numbers, rows cost nothing where they are not.
+_VERSIONS = (
+    "SELECT activity.rowid FROM activity SEMI JOIN (SELECT unnest($ids::VARCHAR[]) AS activity_id) AS asked "
+    "USING (activity_id)"
+)
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,18 @@ def _surroundings(
     starts = [row["started_at"] for row in evidence]
     fates = store.rows(
         f"""
-        WITH asked AS MATERIALIZED (
-            SELECT
-                activity_id,
-                bool_or(coalesce(activity_id = $ticket, false) OR list_has_any(keys, $keys::VARCHAR[])) AS may_be_named
-            FROM activity
-            WHERE activity_id = $ticket OR list_has_any(keys, $keys::VARCHAR[])
-                OR (logged_to >= $since::TIMESTAMP AND logged_from <= $until::TIMESTAMP)
+        WITH named AS (
+            SELECT activity_id FROM (SELECT activity_id, unnest(keys) AS key FROM activity)
+            SEMI JOIN (SELECT unnest($keys::VARCHAR[]) AS key) AS own USING (key)
+            UNION ALL SELECT $ticket::VARCHAR WHERE $ticket IS NOT NULL
+        ),
+        near AS (
+            SELECT activity_id FROM activity
+            WHERE logged_to >= $since::TIMESTAMP AND logged_from <= $until::TIMESTAMP
+        ),
+        asked AS MATERIALIZED (
+            SELECT activity_id, bool_or(may_be_named) AS may_be_named
+            FROM (SELECT *, true AS may_be_named FROM named UNION ALL SELECT *, false FROM near)
             GROUP BY activity_id
         ),
         -- Any version brings an activity here; the latest decides.
@@ -113,7 +122,8 @@ def _surroundings(
         ),
         latest AS (
             SELECT activity_id, kind, logged_from, logged_to, keys
-            FROM activity SEMI JOIN (SELECT activity_id FROM said) AS known USING (activity_id)
+            FROM activity
+            WHERE rowid IN (SELECT activity.rowid FROM activity SEMI JOIN said USING (activity_id))
             QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1
         ),
         weighed AS (
@@ -152,7 +162,7 @@ def _surroundings(
         "activity": _facts(
             store,
             "activity",
-            f"SEMI JOIN ({_UNNESTED}) AS asked USING (activity_id) QUALIFY row_number() OVER "
+            f"WHERE rowid IN ({_VERSIONS}) QUALIFY row_number() OVER "
             "(PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, activity.raw_id DESC) = 1",
             ids,
         ),
@@ -161,7 +171,7 @@ def _surroundings(
             store,
             "contact",
             "SEMI JOIN (SELECT contact_id FROM contact WHERE list_contains(tokens, $token) UNION "
-            f"SELECT unnest(contact_ids) FROM activity SEMI JOIN ({_UNNESTED}) AS near USING (activity_id)"
+            f"SELECT unnest(contact_ids) FROM activity WHERE rowid IN ({_VERSIONS})"
             ") AS asked USING (contact_id)",
             ids | {"token": interaction["token"]},
         ),
