@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agents.crm_database.pulling import Target
     from agents.dead_letters import DeadLetters
     from agents.processes import Child
+    from dashboard.notifying import Deliver
     from pipeline.identifiers import Identifiers
     from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
@@ -1583,6 +1584,96 @@ def _site(
     )
     with Site(app, asking, host, port) as site:
         yield site.url
+
+
+# Alerts
+
+
+@command
+def notify(
+    db: Database,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Configuration; default: bypassflow.toml beside the store.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What was told; default: beside the store, *.notices.json."),
+    ] = None,
+    every: Annotated[str | None, typer.Option(metavar="TIME", help="Look again after so long, such as 15min.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
+) -> None:
+    """Send the alerts and digests that are due.
+
+    Those of the configuration, [[alert]] and [[digest]]. An alert is told once when it is raised and once when it is
+    over. Ends with 1 when something could not be delivered; it is tried again the next time. Run it by a timer, or with
+    --every.
+    """
+    import signal
+    import threading
+
+    from dashboard.notifying import by_apprise, check_variables
+    from schemas.settings import parse_duration
+    from sinks.alerting import beside
+
+    company = _company([db.absolute().parent], config)
+    if not company.configuration.alert and not company.configuration.digest:
+        raise ConfigurationError(
+            "the configuration has neither [[alert]] nor [[digest]]; write one, or name another file with --config"
+        )
+    try:
+        pause = None if every is None else parse_duration(every).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(f"expected {error}", param_hint="--every") from None
+    kept = state or beside(db)
+    if dry_run:
+        _print_notices(db, company, kept)
+        return
+    check_variables(company.configuration, os.environ)
+    hand_over = by_apprise(os.environ)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while True:
+        failed = _send_notices(db, company, kept, hand_over)
+        if pause is None:
+            break
+        if stop.wait(pause):
+            return
+    if failed:
+        raise _failure(f"{failed} could not be delivered; the next run tries again")
+
+
+def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) -> int:
+    """Look, and deliver; return how many messages could not be delivered."""
+    from dashboard.notifying import decide, deliver
+    from sinks.alerting import load, save
+    from sinks.store import Store
+
+    standings = load(kept)
+    with Store.open(db) as store:
+        decide(store, company.configuration, standings, _now().replace(tzinfo=None))
+    # What is to be said is kept before it is delivered: whatever ends the process, it is said.
+    save(kept, standings)
+    waiting = len(standings.outbox)
+    failed = deliver(standings, kept, hand_over)
+    for letter in failed:
+        _say(f"{letter.title!r} could not be delivered to the address in {letter.variable}")
+    _say(f"sent: {waiting - len(failed)}")
+    return len(failed)
+
+
+def _print_notices(db: Path, company: Company, kept: Path) -> None:
+    from dashboard.notifying import decide
+    from sinks.alerting import load
+    from sinks.store import Store
+
+    standings = load(kept)
+    with Store.open(db) as store:
+        decide(store, company.configuration, standings, _now().replace(tzinfo=None))
+    for letter in standings.outbox:
+        typer.echo(f"to {letter.variable}\n{letter.title}\n{letter.body}\n")
+    if not standings.outbox:
+        typer.echo("nothing is to be sent")
 
 
 # The live pipeline: receivers

@@ -13,7 +13,9 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from schemas.alerting import AlertSettings, DigestSettings, named_twice
 from schemas.crm_database import CrmDatabaseSettings, CrmJoin, CrmTable
 from schemas.kafka import KafkaSettings
 from schemas.receive import RECEIVERS, Receiver, ReceiveSettings
@@ -364,6 +366,24 @@ class Configuration(SettingsTable):
         description="What it follows.",
         examples=[[{"kind": "file", "source": "pbx", "path": "Master.csv", "format": "asterisk_cdr"}]],
     )
+    alert: tuple[AlertSettings, ...] = Field(
+        default=(),
+        description="What `bypassflow notify` tells once it is so.",
+        examples=[[{"name": "Leaks", "kind": "share", "to_env": ["TEAM_CHAT"]}]],
+    )
+    digest: tuple[DigestSettings, ...] = Field(
+        default=(),
+        description="What it tells regularly.",
+        examples=[[{"name": "The week", "to_env": ["TEAM_CHAT"]}]],
+    )
+
+    @model_validator(mode="after")
+    def _check_notices(self) -> Configuration:
+        if (name := named_twice((*self.alert, *self.digest))) is not None:
+            raise PydanticCustomError(
+                "inconsistent", "two of [[alert]] and [[digest]] are called {name}", {"name": repr(name)}
+            )
+        return self
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -378,6 +398,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "crm_database.table": CrmTable,
     "crm_database.table.join": CrmJoin,
     "receive": ReceiveSettings,
+    "alert": AlertSettings,
+    "digest": DigestSettings,
     **{f"receiver.{kind}": model for kind, model in RECEIVERS.items()},
 }
 

@@ -1,0 +1,185 @@
+"""What alerts and digests say, and that it arrives: first everything to be said is kept, then it is delivered.
+
+A message leaves what is kept when it was delivered. A process that ends in between delivers it once more, and none is
+lost. Where a message goes is a secret, and is never told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+from dashboard.management_report import LEAKS, gather
+from dashboard.pages.languages import Language
+from pipeline.alerting import Rule, Standing, Told, judge, last_due
+from pipeline.errors import ConfigurationError
+from schemas.alerting import AlertSettings, DigestSettings, Notice
+from sinks import alerting, measures
+from sinks.alerting import Letter, Seen, Standings, look, settled_days
+from sinks.store import Store
+
+
+def _(message: str) -> str:
+    return message
+
+
+_TITLES: Final[Mapping[Told, str]] = {
+    Told.RAISED: _("Alert: %(name)s"),
+    Told.REMINDED: _("Still: %(name)s"),
+    Told.RESOLVED: _("Over: %(name)s"),
+}
+
+Deliver = Callable[[str, str, str], bool]
+
+
+class Notices(Protocol):
+    """The alerts and digests of a configuration."""
+
+    @property
+    def alert(self) -> Sequence[AlertSettings]: ...
+
+    @property
+    def digest(self) -> Sequence[DigestSettings]: ...
+
+
+def decide(store: Store, notices: Notices, standings: Standings, now: datetime) -> None:
+    """Put what is to be said now into the outbox. Of what is configured no more the standing is forgotten."""
+    for alert in notices.alert:
+        seen = look(store, alert)
+        raised, cleared = alert.bounds
+        rule = Rule(raised, cleared, alert.remind_after)
+        told, standing = judge(rule, standings.alerts.get(alert.name, Standing()), seen.value, now)
+        standings.alerts[alert.name] = standing
+        if told is not None:
+            t = Language(alert.language, measures.zone_of(store))
+            title = t.say(_TITLES[told], name=alert.name)
+            _post(standings, alert, title, alert_text(t, alert, seen, standing))
+    for digest in notices.digest:
+        t = Language(digest.language, measures.zone_of(store))
+        due = last_due(digest.every, digest.at, ZoneInfo(t.zone.key), now)
+        sent = standings.digests.get(digest.name)
+        if sent is None or sent < due:
+            standings.digests[digest.name] = due
+            _post(standings, digest, digest.name, digest_text(store, digest))
+    standings.alerts = {each.name: standings.alerts[each.name] for each in notices.alert}
+    standings.digests = {each.name: standings.digests[each.name] for each in notices.digest}
+
+
+def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[Letter]:
+    """Deliver what waits, and keep what remains after each; return what could not be delivered."""
+    failed = []
+    for letter in list(standings.outbox):
+        if hand_over(letter.variable, letter.title, letter.body):
+            standings.outbox.remove(letter)
+            alerting.save(kept, standings)
+        else:
+            failed.append(letter)
+    return failed
+
+
+def by_apprise(environment: Mapping[str, str]) -> Deliver:
+    """Return how messages are delivered: by Apprise, to the addresses that variables of the environment hold.
+
+    Raises (when a message is delivered):
+        ConfigurationError: when a variable is not set, or holds no address.
+    """
+    import apprise
+
+    # What it writes into logs may hold an address.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+
+    def hand_over(variable: str, title: str, body: str) -> bool:
+        address = environment.get(variable, "").strip()
+        if not address:
+            raise ConfigurationError(
+                f"the environment variable {variable} is not set; it holds where messages go, such as mailto://..."
+            )
+        service = apprise.Apprise()
+        if not service.add(address):
+            raise ConfigurationError(
+                f"the environment variable {variable} holds no address that Apprise knows, such as mailto://..."
+            )
+        return bool(service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
+
+    return hand_over
+
+
+def check_variables(notices: Notices, environment: Mapping[str, str]) -> None:
+    """Raise a ConfigurationError when a variable that is named is not set: before anything is looked at."""
+    for notice in (*notices.alert, *notices.digest):
+        for variable in notice.to_env:
+            if not environment.get(variable, "").strip():
+                raise ConfigurationError(
+                    f"{notice.name!r} goes to the address in the environment variable {variable}, which is not set"
+                )
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def alert_text(t: Language, alert: AlertSettings, seen: Seen, standing: Standing) -> str:
+    """Return what an alert says of what was seen."""
+    raised, cleared = alert.bounds
+    lines = []
+    if alert.kind == "share" and seen.value is not None:
+        row = seen.row
+        lines.append(
+            t.say(
+                "Of %(decided)s interactions that are decided, %(untraced)s left no trace on a customer in the CRM.",
+                decided=t.count(row["decided_count"]),
+                untraced=t.count(row["siloed_count"] + row["bypassed_count"]),
+            )
+        )
+        lines.append(
+            t.say(
+                "Bypass share %(share)s, 95 %% interval %(interval)s; raised when the lower end is %(raised)s or more, "
+                "over when it is below %(cleared)s.",
+                share=t.percent(row["bypass_share"]),
+                interval=t.interval(row["bypass_share_low"], row["bypass_share_high"]),
+                raised=t.percent(raised),
+                cleared=t.percent(cleared),
+            )
+        )
+        lines += [f"{t.title(name)}: {', '.join(values)}" for name, values in alert.wanted.items()]
+    elif alert.kind == "silence":
+        lines += seen.sentences or (t.say("No source is silent any more."),)
+    elif seen.value is not None:
+        lines.append(
+            t.say(
+                "%(rejected)s of %(raw)s raw events could not be used (%(share)s); raised at %(raised)s.",
+                rejected=t.count(seen.row["rejected_count"]),
+                raw=t.count(seen.row["raw_count"]),
+                share=t.percent(seen.value),
+                raised=t.percent(raised),
+            )
+        )
+    if standing.raised_at is not None:
+        lines.append(t.say("Since %(moment)s.", moment=t.moment(standing.raised_at)))
+    return "\n".join(lines)
+
+
+def digest_text(store: Store, digest: DigestSettings) -> str:
+    """Return the number with what leaks most, in a few lines."""
+    report = gather(store, settled_days(store, digest.days, digest.wanted), digest.language)
+    t = report.language
+    row = report.overall
+    lines = [report.about()]
+    if not row["decided_count"]:
+        return "\n".join([*lines, t.say("Nothing is decided in this period.")])
+    interval = t.interval(row["bypass_share_low"], row["bypass_share_high"])
+    lines.append(f"{t.say('Bypass share')}: {t.percent(row['bypass_share'])} ({t.say('95 % interval')} {interval})")
+    if report.change is not None:
+        points = t.points(report.change["bypass_share_change"])
+        lines.append(t.say("%(points)s points against the period before", points=points))
+    lines += ["", t.say("Which leaks most, for sure?")]
+    lines += [f"{n}. {report.group(each)}: {report.leak(each)}" for n, each in enumerate(report.leaks[:LEAKS], 1)]
+    return "\n".join([*lines, "", t.say("How sure is that?"), *report.doubts()])
+
+
+def _post(standings: Standings, notice: Notice, title: str, body: str) -> None:
+    for variable in dict.fromkeys(notice.to_env):
+        standings.post(Letter(notice.name, variable, title, body))

@@ -1,0 +1,221 @@
+"""Alerts and digests from a store to whom they are for: over HTTP and by mail, and again when that failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from typer.testing import CliRunner, Result
+
+from cli import app as commands
+from sinks import alerting
+from sinks.alerting import Letter, Standings
+from sinks.store import Store
+from tests.served import replayed_acme
+
+CONFIGURATION = """
+[[alert]]
+name = "Leaks"
+kind = "share"
+raise_at = 0.2
+to_env = ["CHAT"]
+
+[[alert]]
+name = "Records"
+kind = "dead_letters"
+to_env = ["CHAT"]
+
+[[digest]]
+name = "The week"
+every = "week"
+to_env = ["CHAT"]
+"""
+
+
+class Inbox(HTTPServer):
+    """Takes messages over HTTP; `refuses` makes it say that it cannot."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taking)
+        self.messages: list[dict[str, Any]] = []
+        self.refuses = False
+
+    @property
+    def address(self) -> str:
+        return f"json://127.0.0.1:{self.server_address[1]}/"
+
+
+class _Taking(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, Inbox)
+        if not self.server.refuses:
+            self.server.messages.append(json.loads(body))
+        self.send_response(503 if self.server.refuses else 200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+    server = Inbox()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("CHAT", server.address)
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return replayed_acme(tmp_path_factory.mktemp("acme"))
+
+
+@pytest.fixture
+def store(replayed: Path, tmp_path: Path) -> Path:
+    """A store with its configuration beside it."""
+    path = tmp_path / "acme.duckdb"
+    path.write_bytes(replayed.read_bytes())
+    (tmp_path / "bypassflow.toml").write_text(CONFIGURATION, encoding="utf-8")
+    return path
+
+
+def notify(store: Path, *options: str) -> Result:
+    return CliRunner().invoke(commands, ["notify", "--db", str(store), *options])
+
+
+def test_what_is_due_is_told_once(store: Path, inbox: Inbox) -> None:
+    done = notify(store)
+    assert done.exit_code == 0, done.output
+    told = {each["title"]: each["message"] for each in inbox.messages}
+    # Three of four conversations left no trace; the interval of so few begins at 30 %.
+    assert set(told) == {"Alert: Leaks", "The week"}
+    assert "Of 4 interactions that are decided, 3 left no trace" in told["Alert: Leaks"]
+    assert "75.0" in told["The week"]
+    assert "Which leaks most, for sure?" in told["The week"]
+    again = notify(store)
+    assert again.exit_code == 0
+    assert len(inbox.messages) == 2
+
+
+def test_an_alert_is_told_to_be_over(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    assert notify(store).exit_code == 0
+    changed = CONFIGURATION.replace("raise_at = 0.2", "raise_at = 0.9")
+    (tmp_path / "bypassflow.toml").write_text(changed, encoding="utf-8")
+    assert notify(store).exit_code == 0
+    assert [each["title"] for each in inbox.messages] == ["Alert: Leaks", "The week", "Over: Leaks"]
+
+
+def test_what_could_not_be_delivered_is_told_the_next_time(store: Path, inbox: Inbox) -> None:
+    inbox.refuses = True
+    failed = notify(store)
+    assert failed.exit_code == 1
+    assert "could not be delivered" in failed.output
+    assert inbox.address not in failed.output
+    assert len(alerting.load(alerting.beside(store)).outbox) == 2
+    inbox.refuses = False
+    assert notify(store).exit_code == 0
+    assert sorted(each["title"] for each in inbox.messages) == ["Alert: Leaks", "The week"]
+    assert alerting.load(alerting.beside(store)).outbox == []
+
+
+def test_a_try_prints_everything_and_keeps_nothing(store: Path, inbox: Inbox) -> None:
+    done = notify(store, "--dry-run")
+    assert done.exit_code == 0
+    assert "to CHAT\nAlert: Leaks\n" in done.output
+    assert inbox.address not in done.output
+    assert inbox.messages == []
+    assert not alerting.beside(store).exists()
+
+
+def test_a_message_arrives_by_mail(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    envelopes: list[Envelope] = []
+
+    class Keeping:
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            envelopes.append(envelope)
+            return "250 OK"
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(Keeping(), hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        address = f"mailto://127.0.0.1:{port}?from=bypassflow@acme.example&to=ops@acme.example&mode=insecure"
+        monkeypatch.setenv("CHAT", address)
+        done = notify(store)
+    finally:
+        controller.stop()
+    assert done.exit_code == 0, done.output
+    assert len(envelopes) == 2
+    assert {each.rcpt_tos[0] for each in envelopes} == {"ops@acme.example"}
+    assert any(b"Leaks" in (each.content or b"") for each in envelopes if isinstance(each.content, bytes))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "which is not set"), ("nothing://", "holds no address that Apprise knows")],
+)
+def test_an_address_that_is_none_is_told_by_the_name_of_its_variable(
+    store: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, said: str
+) -> None:
+    monkeypatch.delenv("CHAT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CHAT", value)
+    done = notify(store)
+    assert done.exit_code != 0
+    told = f"{done.output}{done.exception}"
+    assert said in told
+    assert "CHAT" in told
+    assert "nothing://" not in told
+
+
+def test_without_alerts_it_says_where_they_belong(replayed: Path) -> None:
+    done = notify(replayed)
+    assert "[[alert]]" in f"{done.output}{done.exception}"
+
+
+def test_of_one_alert_only_the_newest_message_waits(tmp_path: Path) -> None:
+    standings = Standings()
+    for title in ("Alert: Leaks", "Over: Leaks"):
+        standings.post(Letter("Leaks", "CHAT", title, ""))
+    standings.post(Letter("Leaks", "MAIL", "Over: Leaks", ""))
+    path = tmp_path / "kept.json"
+    alerting.save(path, standings)
+    kept = alerting.load(path)
+    assert [(each.variable, each.title) for each in kept.outbox] == [("CHAT", "Over: Leaks"), ("MAIL", "Over: Leaks")]
+    assert os.listdir(tmp_path) == ["kept.json"]
+
+
+def test_a_file_that_holds_something_else_is_not_written_over(store: Path, tmp_path: Path, inbox: Inbox) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("{}", encoding="utf-8")
+    done = notify(store, "--state", str(other))
+    assert done.exit_code != 0
+    assert "move it away to begin anew" in f"{done.output}{done.exception}"
+    assert other.read_text(encoding="utf-8") == "{}"
+    assert inbox.messages == []
+
+
+def test_an_empty_store_raises_nothing(tmp_path: Path, inbox: Inbox) -> None:
+    path = tmp_path / "empty.duckdb"
+    with Store.create(path) as made:
+        made.publish()
+    (tmp_path / "bypassflow.toml").write_text(CONFIGURATION, encoding="utf-8")
+    assert notify(path).exit_code == 0
+    assert [each["title"] for each in inbox.messages] == ["The week"]
+    assert "Nothing is decided in this period." in inbox.messages[0]["message"]
