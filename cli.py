@@ -504,6 +504,8 @@ def report(
     wanted = {name: values for name, values in given.items() if values}
     pages = {kind: path for kind, path in (("html", html), ("pdf", pdf), ("png", png)) if path is not None}
     if pages:
+        if url is not None:
+            raise ConfigurationError("--html, --pdf and --png read a store and no running sink; leave out --url")
         if chart or corrected or by.strip() or format is not ReportShape.TABLE:
             raise ConfigurationError(
                 "--html, --pdf and --png write a page of its own form; leave out --by, --format, --chart, --corrected"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import io
-import textwrap
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +26,13 @@ _SOFT: Final = "#4a5866"
 _LINE: Final = "#d5dce3"
 # Blue, orange and vermilion: the colour-blind tell them apart.
 COLOURS: Final = {"traced": "#0b6ea8", "siloed": "#d99000", "bypassed": "#c8480f", "pending": "#7a8794"}
-_LONGEST_NAME: Final = 26
+_FONT: Final = "DejaVu Sans"
+# Of a longer text no more than this is looked at.
+_LONGEST_NAME: Final = 200
+_MEASURE: Final = TextToPath()
+_POINTS: Final = 72 * _WIDTH
+_COLUMN: Final = 0.58
+_LOWEST: Final = 0.025
 _MOST_TICKS: Final = 6
 _DPI: Final = 150
 
@@ -54,14 +63,24 @@ def trend_points(report: ManagementReport, width: float, height: float) -> list[
 def drawn(report: ManagementReport, kind: str) -> bytes:
     """Return the sheet as pdf or png."""
     # Letters are kept as letters, so that a report can be searched and read aloud; a dollar sign begins no formula.
-    with matplotlib.rc_context({"pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.parse_math": False}):
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({"pdf.fonttype": 42, "font.family": _FONT, "text.parse_math": False}),
+    ):
+        # A letter that the font lacks is a box; whoever sends the report sees it, and no warning helps.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor="white")
-        _Sheet(figure, report).draw()
+        draw_sheet(figure, report)
         content = io.BytesIO()
         # Without its time the same report is the same file.
         about = {"CreationDate": None, "Title": report.language.say("Bypass share")} if kind == "pdf" else {}
         figure.savefig(content, format=kind, dpi=_DPI, metadata=about)
         return content.getvalue()
+
+
+def draw_sheet(figure: Figure, report: ManagementReport) -> None:
+    """Draw everything on a figure of A4's size, whatever its letters will be drawn with."""
+    _Sheet(figure, report).draw()
 
 
 class _Sheet:
@@ -75,8 +94,9 @@ class _Sheet:
     def draw(self) -> None:
         """Draw everything."""
         say, row = self._t.say, self._report.overall
+        self._write(0.978, _cut(self._report.company, _RIGHT - _LEFT, 9), size=9, color=_SOFT)
         self._write(0.955, say("How much bypasses the CRM?"), size=18, weight="bold")
-        self._write(0.933, self._report.about(), size=10, color=_SOFT)
+        self._write(0.933, _cut(self._report.about(), _RIGHT - _LEFT, 10), size=10, color=_SOFT)
         self._write(0.868, self._t.percent(row["bypass_share"]), size=40, weight="bold", color=COLOURS["bypassed"])
         if row["decided_count"]:
             self._write(
@@ -89,7 +109,7 @@ class _Sheet:
                 ),
                 at=0.4,
                 size=10,
-                wrap=62,
+                room=_RIGHT - 0.4,
             )
             interval = self._t.interval(row["bypass_share_low"], row["bypass_share_high"])
             self._write(0.85, f"{say('95 % interval')} {interval}", size=9, color=_SOFT)
@@ -97,27 +117,18 @@ class _Sheet:
         else:
             self._write(0.9, say("Nothing is decided in this period."), at=0.4, size=10)
         if self._report.change is not None:
-            change = self._report.change
-            self._write(
-                0.835,
-                say(
-                    "%(points)s points against the period before",
-                    points=self._t.points(change["bypass_share_change"]),
-                )
-                + f" ({self._t.points(change['bypass_share_change_low'])} … "
-                f"{self._t.points(change['bypass_share_change_high'])})",
-                size=9,
-                color=_SOFT,
-            )
+            self._write(0.823, self._report.changed(), size=9, color=_SOFT)
         self._title(0.795, say("Since when?"))
         self._trend(self._axes(0.62, 0.16))
-        self._title(0.565, say("Where?"))
-        self._foot(self._heat(0.55) - 0.05)
+        self._title(0.57, say("Where?"))
+        self._foot(self._heat(0.56) - 0.035)
 
-    def _write(self, y: float, text: str, *, at: float = _LEFT, wrap: int | None = None, **style: Any) -> int:
-        """Write a text; return how many lines it took."""
-        lines = textwrap.wrap(_plain(text), wrap) if wrap else [_plain(text)]
-        self._figure.text(at, y, "\n".join(lines), va="top" if wrap else "baseline", **({"color": _INK} | style))
+    def _write(self, y: float, text: str, *, at: float = _LEFT, room: float | None = None, **style: Any) -> int:
+        """Write a text, in as few lines as have room; return how many it took."""
+        lines = [_plain(text)]
+        if room is not None:
+            lines = _lines(text, room, style["size"], style.get("weight", "normal"))
+        self._figure.text(at, y, "\n".join(lines), va="top" if room else "baseline", **({"color": _INK} | style))
         return len(lines)
 
     def _title(self, y: float, text: str) -> None:
@@ -145,7 +156,7 @@ class _Sheet:
         for name, text in parts:
             self._write(0.848, "■", at=at, size=9, color=COLOURS[name])
             self._write(0.848, text, at=at + 0.016, size=7.5)
-            at += 0.028 + 0.0068 * len(text)
+            at += 0.03 + _extent(text, 7.5)
 
     def _trend(self, axes: Axes) -> None:
         rows = self._report.trend
@@ -182,6 +193,7 @@ class _Sheet:
         shown = range(0, len(rows), every)
         names = [self._t.group(self._report.interval, rows[x][self._report.interval]) for x in shown]
         axes.set_xticks(list(shown), names)
+        axes.tick_params(axis="x", pad=8)
 
     def _heat(self, top: float) -> float:
         """Draw the table of teams and channels, and beside it what leaks most; return where they end."""
@@ -189,18 +201,27 @@ class _Sheet:
         if not teams:
             return top
         line = 0.0235
-        left, column = _LEFT + 0.2, min(0.085, 0.26 / len(channels))
+        named = 0.2 if len(channels) <= 3 else 0.15
+        left = _LEFT + named
+        column = min(0.11, (_COLUMN - 0.01 - left) / len(channels))
         for number, channel in enumerate(channels):
-            self._write(
-                top - 0.012, self._t.title(channel), at=left + (number + 0.5) * column, size=8, color=_SOFT, ha="center"
-            )
+            words = self._t.title(channel).split()
+            size = min(8.0, *(8 * 0.94 * column / _extent(word, 8) for word in words))
+            at = left + (number + 0.5) * column
+            self._figure.text(at, top - 0.016, "\n".join(words), size=size, color=_SOFT, ha="center", va="bottom")
+        cells = {place: self._cell(row) for place, row in self._report.cells.items()}
+        is_counted = all(_extent(text, 7.5) < 0.96 * column for text in cells.values())
+        if is_counted:
+            said = f"{self._t.say('Bypass share')} / {self._t.say('Decided')}"
+            self._write(top - 0.014, _cut(said, named - 0.01, 7), size=7, color=_SOFT)
         foot = top - 0.02 - line * len(teams)
         axes = self._axes(foot, line * len(teams), left=left, right=left + column * len(channels))
         axes.set_axis_off()
         axes.set_xlim(0, len(channels))
         axes.set_ylim(len(teams), 0)
         for y, team in enumerate(teams):
-            self._write(top - 0.02 - line * (y + 0.65), _short(self._t.group("team", team)), size=8.5)
+            name = _cut(self._t.group("team", team), named - 0.01, 8.5)
+            self._write(top - 0.02 - line * (y + 0.65), name, size=8.5)
             for x, channel in enumerate(channels):
                 row = self._report.cells.get((team, channel))
                 share = row["bypass_share"] if row else None
@@ -210,30 +231,43 @@ class _Sheet:
                         alpha=0.6 * share if share is not None else 1, edgecolor="white", linewidth=1,
                     )
                 )  # fmt: skip
-                axes.text(
-                    x + 0.5, y + 0.5, self._t.percent(share, 0), ha="center", va="center", size=8, color=_INK,
-                )  # fmt: skip
+                text = cells.get((team, channel), "–") if is_counted else self._t.percent(share, 0)
+                axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", size=7.5, color=_INK)
         if self._report.hidden_teams:
             said = self._t.say_many("and %(n)s more team", "and %(n)s more teams", self._report.hidden_teams)
             foot -= 0.014
             self._write(foot, said, size=8, color=_SOFT)
         return min(foot, self._leaks(top))
 
+    def _cell(self, row: dict[str, Any]) -> str:
+        if row["bypass_share"] is None:
+            return self._t.percent(None)
+        return f"{self._t.percent(row['bypass_share'], 0)} / {self._t.count(row['decided_count'])}"
+
     def _leaks(self, top: float) -> float:
-        at, y = 0.58, top - 0.005
+        at, y = _COLUMN, top - 0.005
+        room = _RIGHT - at
         self._write(y, self._t.say("Which leaks most, for sure?"), at=at, size=10, weight="bold")
         y -= 0.012
         for number, row in enumerate(self._report.leaks, 1):
-            y -= 0.013 * self._write(y, f"{number}. {self._report.group(row)}", at=at, size=9, weight="bold", wrap=44)
-            y -= 0.012 * self._write(y - 0.001, self._report.leak(row), at=at, size=8.5, color=_SOFT, wrap=48) + 0.012
-
+            team = f"{number}. {self._t.group('team', row['team'])}"
+            channel = f", {self._t.title(row['channel'])}"
+            if _extent(team + channel, 9, "bold") > room:
+                team = _cut(team, room - _extent(channel, 9, "bold"), 9, "bold")
+            y -= 0.013 * self._write(y, team + channel, at=at, size=9, weight="bold", room=room)
+            y -= 0.012 * self._write(y - 0.001, self._report.leak(row), at=at, size=8.5, color=_SOFT, room=room) + 0.012
         return y
 
     def _foot(self, y: float) -> None:
         self._title(y, self._t.say("How sure is that?"))
         y -= 0.012
-        for each in self._report.doubts():
-            y -= 0.0125 * self._write(y, f"• {each}", size=8.5, color=_SOFT, wrap=115) + 0.003
+        doubts = [_lines(f"• {each}", _RIGHT - _LEFT, 8.5) for each in self._report.doubts()]
+        # Many warnings are written smaller, so that none runs off the sheet.
+        heights = [0.0125 * len(lines) + 0.003 for lines in doubts]
+        scale = min(1.0, (y - _LOWEST) / sum(heights))
+        for lines, height in zip(doubts, heights, strict=True):
+            self._figure.text(_LEFT, y, "\n".join(lines), va="top", size=8.5 * scale, color=_SOFT)
+            y -= height * scale
 
 
 def _plain(text: str) -> str:
@@ -241,5 +275,27 @@ def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+def _extent(text: str, size: float, weight: str = "normal") -> float:
+    """Return how wide a text is, as a proportion of the sheet; `size` in points."""
+    font = FontProperties(family=_FONT, size=size, weight=weight)
+    return float(_MEASURE.get_text_width_height_descent(_plain(text), font, False)[0]) / _POINTS
+
+
+def _cut(text: str, room: float, size: float, weight: str = "normal") -> str:
+    """Return as much of a text as has room."""
+    text = _plain(text)
+    if len(text) <= _LONGEST_NAME and _extent(text, size, weight) <= room:
+        return text
+    lengths = range(min(len(text), _LONGEST_NAME) + 1)
+    fitting = bisect.bisect_right(lengths, room, key=lambda length: _extent(f"{text[:length]}…", size, weight))
+    return f"{text[: max(0, fitting - 1)].rstrip()}…"
+
+
+def _lines(text: str, room: float, size: float, weight: str = "normal") -> list[str]:
+    """Return a text in at most two lines that have room; what is left over is cut."""
+    words = _plain(text).split(" ")
+    fitting = 1
+    while fitting < len(words) and _extent(" ".join(words[: fitting + 1]), size, weight) <= room:
+        fitting += 1
+    lines = [" ".join(words[:fitting]), " ".join(words[fitting:])]
+    return [_cut(line, room, size, weight) for line in lines if line]

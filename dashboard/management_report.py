@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,10 @@ MOST_TEAMS: Final = 12
 LEAKS: Final = 3
 _MOST_BY_DAY: Final = 62
 _MOST_BY_WEEK: Final = 730
+# A record with a wrong year must not make a trend of thousands of empty months.
+_MOST_INTERVALS: Final = 600
+_WEEK: Final = timedelta(days=7)
+_MOST_WEEKS: Final = 4
 
 Row = dict[str, Any]
 
@@ -31,7 +35,8 @@ class ManagementReport:
     """Everything that the page says. Rows are those of `split.share`; days are local and both included.
 
     `cells` has the rows by team and channel of the teams that are shown, which are those that leave most without a
-    trace; `hidden_teams` others are not. `change` is None where there is nothing before the period.
+    trace; `hidden_teams` others are not. `change` is that of the days `compared`, which are settled, against as many
+    before them; None where there are none. Intervals of the trend without an interaction have a row of zeros.
     """
 
     language: Language
@@ -50,6 +55,8 @@ class ManagementReport:
     leaks: Sequence[Row]
     warnings: Sequence[str]
     complete_through: datetime | None
+    company: str = ""
+    compared: tuple[date, date] | None = None
 
     @property
     def untraced_count(self) -> int:
@@ -70,9 +77,17 @@ class ManagementReport:
             said.append(f"{t.title(name)}: {', '.join(t.group(name, each) for each in values)}")
         return " · ".join(said)
 
-    def group(self, row: Row) -> str:
-        """Return the name of a team and a channel."""
-        return f"{self.language.group('team', row['team'])}, {self.language.title(row['channel'])}"
+    def changed(self) -> str:
+        """Return in words how the share changed, in which days, and how sure that is; empty when nothing is known."""
+        if self.change is None:
+            return ""
+        t, row = self.language, self.change
+        said = t.say("%(points)s points against the period before", points=t.points(row["bypass_share_change"]))
+        sure = f"{t.points(row['bypass_share_change_low'])} … {t.points(row['bypass_share_change_high'])}"
+        if self.compared is None:
+            return f"{said} ({sure})"
+        days = " – ".join(t.day(day) for day in dict.fromkeys(self.compared))
+        return f"{days}: {said} ({sure})"
 
     def leak(self, row: Row) -> str:
         """Return in words how much of a group leaves no trace."""
@@ -128,6 +143,9 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
     (overall,) = split.share(store, (), None, filters)
     first, last = _days(store, t, filters)
     interval = _interval(first, last)
+    unsettled = _unsettled(store, filters, last)
+    compared = _compared(t, filters, first, last, unsettled)
+    run = store.last_run()
     groups = split.share(store, ("team", "channel"), None, filters)
     untraced: dict[str | None, int] = {}
     for row in groups:
@@ -140,10 +158,10 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
         first_day=first,
         last_day=last,
         overall=overall,
-        change=_change(store, filters),
+        change=None if compared is None else _change(store, t, compared),
         interval=interval,
-        trend=split.share(store, (), interval, filters),
-        unsettled_from=_unsettled(store, filters, last),
+        trend=_with_empty(split.share(store, (), interval, filters), interval),
+        unsettled_from=unsettled,
         teams=teams,
         hidden_teams=len(untraced) - len(teams),
         channels=sorted({row["channel"] for row in groups}),
@@ -151,6 +169,8 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
         leaks=[row for row in split.ranked(groups) if row["siloed_count"] + row["bypassed_count"]][:LEAKS],
         warnings=silent.warnings(store, t.zone, filters.since, filters.until),
         complete_through=delay.complete_through(store),
+        company="" if run is None else run.company_id,
+        compared=None if compared is None else _days_of(t, compared),
     )
 
 
@@ -163,11 +183,16 @@ def write(report: ManagementReport, path: Path, kind: str) -> None:
     content = _WRITERS[kind](report)
     try:
         with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(content)
-        # Temporary files are their owner's alone; a report is as open as others that the owner writes.
-        os.umask(mask := os.umask(0))
-        os.chmod(file.name, 0o666 & ~mask)
-        os.replace(file.name, path)
+            try:
+                file.write(content)
+                file.close()
+                # Temporary files are their owner's alone; a report is as open as others that the owner writes.
+                os.umask(mask := os.umask(0))
+                os.chmod(file.name, 0o666 & ~mask)
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {(error.strerror or str(error)).lower()}; name another place"
@@ -189,11 +214,77 @@ def _interval(first: date | None, last: date | None) -> str:
     return "day" if days < _MOST_BY_DAY else "week" if days < _MOST_BY_WEEK else "month"
 
 
-def _change(store: Store, filters: Filters) -> Row | None:
+def _compared(
+    language: Language, filters: Filters, first: date | None, last: date | None, unsettled: date | None
+) -> Filters | None:
+    """Return the settled time whose share may be compared with the time before it; None without any.
+
+    Of unsettled days only what was logged at once is decided, so they would look better than what they are compared
+    with. Without a period these are the last whole weeks, at most half of those that there are; a period that ends
+    unsettled is cut, to whole weeks where it has one, so that a Monday meets a Monday.
+    """
+    if first is None or last is None or last == date.max:
+        return None
+    end = unsettled or last + timedelta(days=1)
     if filters.since is None or filters.until is None:
+        monday = end - timedelta(days=end.weekday())
+        weeks = (monday - first) // _WEEK
+        count = min(_MOST_WEEKS, weeks // 2)
+        return _between(language, filters, _midnight(monday - count * _WEEK), _midnight(monday)) if count > 0 else None
+    if unsettled is None:
+        return filters
+    begin = language.local(filters.since).replace(tzinfo=None)
+    length = _midnight(end) - begin
+    length = length // _WEEK * _WEEK or length
+    return _between(language, filters, begin, begin + length) if length > timedelta(0) else None
+
+
+def _between(language: Language, filters: Filters, begin: datetime, end: datetime) -> Filters:
+    """Return the same filters from one local time to another."""
+    since, until = (
+        moment.replace(tzinfo=language.zone).astimezone(UTC).replace(tzinfo=None) for moment in (begin, end)
+    )
+    return replace(filters, since=since, until=until)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min)
+
+
+def _days_of(language: Language, filters: Filters) -> tuple[date, date]:
+    assert filters.since is not None
+    assert filters.until is not None
+    last = filters.until - timedelta(microseconds=1)
+    return language.local(filters.since).date(), language.local(last).date()
+
+
+def _change(store: Store, language: Language, filters: Filters) -> Row | None:
+    """Return the change against the time before; None where the records do not reach back to its first day."""
+    assert filters.since is not None
+    assert filters.until is not None
+    begin, _ = split.previous_period(filters.since, filters.until, language.zone)
+    first, _ = _days(store, language, Filters())
+    if first is None or first > language.local(begin).date():
         return None
     (row,) = split.change(store, (), filters)
     return row if row["bypass_share_change"] is not None else None
+
+
+def _with_empty(rows: Sequence[Row], interval: str) -> list[Row]:
+    """Return the rows of a trend with those that have no interaction between them, so that each keeps its place."""
+    if not rows:
+        return []
+    known = {row[interval]: row for row in rows}
+    day, last = span(interval, rows[0][interval])[0], span(interval, rows[-1][interval])[1]
+    names: list[str] = []
+    while day <= last < date.max and len(names) <= _MOST_INTERVALS:
+        names.append(day.strftime({"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}[interval]))
+        day = span(interval, names[-1])[1] + timedelta(days=1)
+    if not known.keys() <= set(names):
+        return list(rows)
+    counts = dict.fromkeys((name for name in rows[0] if name.endswith("_count")), 0)
+    nothing = counts | measures.shares(counts) | split.levels(counts)
+    return [known.get(name) or {interval: name, **nothing} for name in names]
 
 
 def _unsettled(store: Store, filters: Filters, last: date | None) -> date | None:
