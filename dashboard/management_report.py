@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from dashboard.comparing import days_with_interactions, settled_change, unsettled_from
 from dashboard.pages.asked import span
 from dashboard.pages.languages import Language
 from pipeline.errors import ConfigurationError
@@ -24,8 +25,6 @@ _MOST_BY_DAY: Final = 62
 _MOST_BY_WEEK: Final = 730
 # A record with a wrong year must not make a trend of thousands of empty months.
 _MOST_INTERVALS: Final = 600
-_WEEK: Final = timedelta(days=7)
-_MOST_WEEKS: Final = 4
 
 Row = dict[str, Any]
 
@@ -141,10 +140,10 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
     """
     t = Language(language, measures.zone_of(store))
     (overall,) = split.share(store, (), None, filters)
-    first, last = _days(store, t, filters)
+    first, last = days_with_interactions(store, t, filters)
     interval = _interval(first, last)
-    unsettled = _unsettled(store, filters, last)
-    compared = _compared(t, filters, first, last, unsettled)
+    unsettled = unsettled_from(store, filters, last)
+    found = settled_change(store, t, filters)
     run = store.last_run()
     groups = split.share(store, ("team", "channel"), None, filters)
     untraced: dict[str | None, int] = {}
@@ -158,7 +157,7 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
         first_day=first,
         last_day=last,
         overall=overall,
-        change=None if compared is None else _change(store, t, compared),
+        change=None if found is None else found.row,
         interval=interval,
         trend=_with_empty(split.share(store, (), interval, filters), interval),
         unsettled_from=unsettled,
@@ -170,7 +169,7 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
         warnings=silent.warnings(store, t.zone, filters.since, filters.until),
         complete_through=delay.complete_through(store),
         company="" if run is None else run.company_id,
-        compared=None if compared is None else _days_of(t, compared),
+        compared=None if found is None else found.days,
     )
 
 
@@ -199,75 +198,9 @@ def write(report: ManagementReport, path: Path, kind: str) -> None:
         ) from None
 
 
-def _days(store: Store, language: Language, filters: Filters) -> tuple[date | None, date | None]:
-    where, values = measures.condition(filters.since, filters.until, filters.values)
-    (found,) = store.rows(
-        f"SELECT min(started_at) AS first, max(started_at) AS last FROM current_interaction{where}", values
-    )
-    if found["first"] is None:
-        return None, None
-    return language.local(found["first"]).date(), language.local(found["last"]).date()
-
-
 def _interval(first: date | None, last: date | None) -> str:
     days = 0 if first is None or last is None else (last - first).days
     return "day" if days < _MOST_BY_DAY else "week" if days < _MOST_BY_WEEK else "month"
-
-
-def _compared(
-    language: Language, filters: Filters, first: date | None, last: date | None, unsettled: date | None
-) -> Filters | None:
-    """Return the settled time whose share may be compared with the time before it; None without any.
-
-    Of unsettled days only what was logged at once is decided, so they would look better than what they are compared
-    with. Without a period these are the last whole weeks, at most half of those that there are; a period that ends
-    unsettled is cut, to whole weeks where it has one, so that a Monday meets a Monday.
-    """
-    if first is None or last is None or last == date.max:
-        return None
-    end = unsettled or last + timedelta(days=1)
-    if filters.since is None or filters.until is None:
-        monday = end - timedelta(days=end.weekday())
-        weeks = (monday - first) // _WEEK
-        count = min(_MOST_WEEKS, weeks // 2)
-        return _between(language, filters, _midnight(monday - count * _WEEK), _midnight(monday)) if count > 0 else None
-    if unsettled is None:
-        return filters
-    begin = language.local(filters.since).replace(tzinfo=None)
-    length = _midnight(end) - begin
-    length = length // _WEEK * _WEEK or length
-    return _between(language, filters, begin, begin + length) if length > timedelta(0) else None
-
-
-def _between(language: Language, filters: Filters, begin: datetime, end: datetime) -> Filters:
-    """Return the same filters from one local time to another."""
-    since, until = (
-        moment.replace(tzinfo=language.zone).astimezone(UTC).replace(tzinfo=None) for moment in (begin, end)
-    )
-    return replace(filters, since=since, until=until)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min)
-
-
-def _days_of(language: Language, filters: Filters) -> tuple[date, date]:
-    assert filters.since is not None
-    assert filters.until is not None
-    last = filters.until - timedelta(microseconds=1)
-    return language.local(filters.since).date(), language.local(last).date()
-
-
-def _change(store: Store, language: Language, filters: Filters) -> Row | None:
-    """Return the change against the time before; None where the records do not reach back to its first day."""
-    assert filters.since is not None
-    assert filters.until is not None
-    begin, _ = split.previous_period(filters.since, filters.until, language.zone)
-    first, _ = _days(store, language, Filters())
-    if first is None or first > language.local(begin).date():
-        return None
-    (row,) = split.change(store, (), filters)
-    return row if row["bypass_share_change"] is not None else None
 
 
 def _with_empty(rows: Sequence[Row], interval: str) -> list[Row]:
@@ -285,13 +218,6 @@ def _with_empty(rows: Sequence[Row], interval: str) -> list[Row]:
     counts = dict.fromkeys((name for name in rows[0] if name.endswith("_count")), 0)
     nothing = counts | measures.shares(counts) | split.levels(counts)
     return [known.get(name) or {interval: name, **nothing} for name in names]
-
-
-def _unsettled(store: Store, filters: Filters, last: date | None) -> date | None:
-    """Return from which day on a period that ends with one is not settled; None when all of it is."""
-    found = delay.first_unsettled_day(delay.settling(store, filters=filters))
-    first = None if found is None else date.fromisoformat(found)
-    return first if first is not None and last is not None and first <= last else None
 
 
 # -- forms -------------------------------------------------------------------------------------------------------------

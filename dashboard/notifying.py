@@ -172,11 +172,12 @@ def digest_text(store: Store, digest: DigestSettings) -> str:
         return "\n".join([*lines, t.say("Nothing is decided in this period.")])
     interval = t.interval(row["bypass_share_low"], row["bypass_share_high"])
     lines.append(f"{t.say('Bypass share')}: {t.percent(row['bypass_share'])} ({t.say('95 % interval')} {interval})")
-    if report.change is not None:
-        points = t.points(report.change["bypass_share_change"])
-        lines.append(t.say("%(points)s points against the period before", points=points))
+    if changed := report.changed():
+        lines.append(changed)
     lines += ["", t.say("Which leaks most, for sure?")]
-    lines += [f"{n}. {report.group(each)}: {report.leak(each)}" for n, each in enumerate(report.leaks[:LEAKS], 1)]
+    for number, each in enumerate(report.leaks[:LEAKS], 1):
+        group = f"{t.group('team', each['team'])}, {t.title(each['channel'])}"
+        lines.append(f"{number}. {group}: {report.leak(each)}")
     return "\n".join([*lines, "", t.say("How sure is that?"), *report.doubts()])
 
 

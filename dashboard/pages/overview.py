@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+from dashboard.comparing import settled_change
 from dashboard.pages import pictures
 from dashboard.pages.asked import Asked, span
 from dashboard.pages.languages import Language
@@ -29,7 +30,7 @@ def overview(view: View) -> Context:
     groups = split.share(store, ("team", "channel"), None, filters)
     return {
         "overall": overall,
-        "change": _change(view),
+        "change": settled_change(store, view.language, filters),
         "trend": trend(view),
         "heat": heat(groups),
         "ranked": [row for row in split.ranked(groups) if row["decided_count"]][:_MOST_RANKED],
@@ -79,15 +80,6 @@ def heat(rows: Sequence[Row]) -> Context:
 def _link(asked: Asked, interval: str, row: Row) -> str:
     narrowed = asked.within(interval, row[interval])
     return (narrowed or asked).url("/interactions")
-
-
-def _change(view: View) -> Row | None:
-    """Return the change against the period of the same length before, if there is something in that."""
-    filters = view.filters()
-    if filters.since is None or filters.until is None:
-        return None
-    (row,) = split.change(view.store, (), filters)
-    return row if row["bypass_share_change"] is not None else None
 
 
 def _unsettled(view: View) -> date | None:
