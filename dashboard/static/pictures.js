@@ -5,12 +5,15 @@
   const drawn = new Map();
   const motion = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  const faded = (value, share) => {
-    const parts = value.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
-    return `rgba(${parts.join(",")},${share})`;
+  // A colour of the style sheet as the theme has it now, as rgb(...).
+  const probe = document.createElement("span");
+  const colour = (name) => {
+    if (!probe.isConnected) document.documentElement.append(probe);
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
   };
+
+  const faded = (value, share) => `rgba(${value.match(/\d+/g).slice(0, 3).join(",")},${share})`;
 
   // The charts' library is large: it comes with the first page that has a picture.
   let loading = null;
