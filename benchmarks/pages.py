@@ -30,8 +30,8 @@ TIMES: Final = 20
 _PAGES: Final = (
     "/", "/explore?by=team&by=channel", "/explore?by=day", "/interactions",
     "/interactions?outcome=bypassed&channel=call", "/interactions/{interaction}", "/days", "/customers/{customer}",
-    "/service", "/service/calls", "/service/continuity", "/hygiene", "/hygiene/missing", "/hygiene/shared",
-    "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
+    "/service", "/service/calls", "/service/lost", "/service/continuity", "/hygiene", "/hygiene/missing",
+    "/hygiene/shared", "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
 )  # fmt: skip
 _PAINT: Final = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 

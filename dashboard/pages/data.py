@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from dashboard.pages.rendering import Context, View
@@ -27,8 +28,15 @@ def data(view: View, status: Status) -> Context:
         "sources": sources(store),
         "letters": letters,
         "silences": silent.warnings(store, view.language.zone, None, None),
-        "live": status() if status is not None else None,
+        "live": _live(status) if status is not None else None,
     }
+
+
+def _live(status: Callable[[], dict[str, Any]]) -> Context:
+    """Return what a running sink says of itself, with an instant for its text."""
+    told = status()
+    watermark = told.get("watermark")
+    return told | {"watermark": datetime.fromisoformat(watermark.removesuffix("Z")) if watermark else None}
 
 
 def accounts(view: View) -> Context:

@@ -74,6 +74,7 @@ def add_pages(
     show("/identifiers/{token:path}", "customer.html", days.history, False)
     show("/service", "service.html", service.emails)
     show("/service/calls", "service_calls.html", service.calls)
+    show("/service/lost", "service_lost.html", service.lost)
     show("/service/continuity", "service_continuity.html", service.continuity)
     offer("/hygiene/{part}", "identifiers-and-activities", hygiene.part_rows, "csv")
     show("/hygiene", "hygiene.html", hygiene.counts)

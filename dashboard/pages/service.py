@@ -38,9 +38,14 @@ def emails(view: View) -> Context:
 
 def calls(view: View) -> Context:
     """Return what became of calls that nobody took. Only the period counts: a call nobody took has no team."""
-    filters = replace(view.filters(), values={})
-    (row,) = missed.calls(view.store, filters)
-    return {"calls": row, "missed": missed.missed_calls(view.store, replace(filters, limit=MOST_MISSED), fate="lost")}
+    (row,) = missed.calls(view.store, replace(view.filters(), values={}))
+    return {"calls": row}
+
+
+def lost(view: View) -> Context:
+    """Return the last calls that nobody took, and after which nobody called back."""
+    filters = replace(view.filters(MOST_MISSED), values={})
+    return {"missed": missed.missed_calls(view.store, filters, fate="lost")}
 
 
 def continuity(view: View) -> Context:

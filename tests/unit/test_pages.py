@@ -21,8 +21,10 @@ from fastapi.testclient import TestClient
 
 from dashboard.pages.overview import heat
 from dashboard.vendored import MANIFEST, SCRIPTS, checksum, kept_names
+from dashboard.web import make_app
 from schemas.annotations import Label
 from sinks.annotations import Annotations, beside
+from sinks.asking import Asking
 from sinks.metrics import split
 from sinks.store import Store
 from tests.served import replayed_acme, served
@@ -30,8 +32,8 @@ from tests.stores import NOON
 
 PAGES = (
     "/", "/explore", "/explore?by=team,channel", "/explore?by=day", "/interactions", "/days", "/days/2024-03-04",
-    "/service", "/service/calls", "/service/continuity", "/hygiene", "/hygiene/missing", "/hygiene/shared",
-    "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
+    "/service", "/service/calls", "/service/lost", "/service/continuity", "/hygiene", "/hygiene/missing",
+    "/hygiene/shared", "/hygiene/unexplained", "/hygiene/redundant", "/measures", "/data", "/data/accounts",
 )  # fmt: skip
 
 
@@ -210,6 +212,21 @@ def test_names_of_people_are_text_and_never_markup(tmp_path: Path) -> None:
             assert "<img" not in told.text
             assert "</script>&lt;img" not in told.text.split("<main")[0]
         assert "&lt;img" in client.get("/explore?by=team").text
+
+
+def test_a_running_sink_tells_on_the_page_of_data_how_far_it_is(acme: Path) -> None:
+    told = {
+        "state": "running",
+        "topics": {"facts": {"position": 5, "end": 1_239, "waiting": 1_234}},
+        "watermark": "2024-03-04T10:00:00Z",
+    }
+    with Store.open(acme) as store:
+        asking = Asking(store)
+        client = TestClient(make_app(asking, status=lambda: told, now=lambda: NOON), base_url="http://localhost")
+        said = text_of(client.get("/data").text)
+        asking.close()
+    assert "The sink is running. Events have been seen up to Mon 4 Mar 2024 12:00." in said
+    assert "facts 1,234" in said
 
 
 # -- downloads ---------------------------------------------------------------------------------------------------------

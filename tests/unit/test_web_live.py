@@ -23,6 +23,7 @@ def test_what_the_sink_has_applied_is_served_under_another_etag(tmp_path: Path) 
     stop = threading.Event()
     seen: list[tuple[int, str]] = []
     ready: list[int] = []
+    pages: list[str] = []
 
     with live_store(tmp_path / "bypass.duckdb") as live:
 
@@ -41,6 +42,7 @@ def test_what_the_sink_has_applied_is_served_under_another_etag(tmp_path: Path) 
                         break
                 seen.append(look())
                 ready.append(client.get("/readyz").status_code)
+                pages.extend(client.get(path).text for path in ("/?period=all", "/data"))
                 stop.set()
 
             seen.append(look())
@@ -59,3 +61,7 @@ def test_what_the_sink_has_applied_is_served_under_another_etag(tmp_path: Path) 
     assert after > 0
     assert first != last
     assert ready == [200]
+    overview, data = pages
+    assert "interactions that are decided" in overview
+    assert "The sink is running." in data
+    assert '<th scope="row">facts</th><td class="right">' in data
