@@ -24,7 +24,7 @@ from pipeline.errors import ConfigurationError, TransientError
 from sinks import measures
 from sinks.annotations import Annotations
 from sinks.asking import Asking, Busy
-from sinks.measures import PLAIN, Filters
+from sinks.measures import Filters
 from sinks.metrics import delay
 from sinks.store import Store
 
@@ -39,8 +39,6 @@ _SAFE: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-orig
 THEMES: Final = ("auto", "light", "dark")
 _YEAR_SECONDS: Final = 31_536_000
 _CHOICES_SECONDS: Final = 60.0
-_MOST_CHOICES: Final = 200
-_CHOSEN: Final = ("channel", "team", "line", "function", "direction", "segment", "source")
 
 Row = dict[str, Any]
 Context = dict[str, Any]
@@ -164,7 +162,7 @@ class Pages:
         """Return the values of the dimensions that a reader can choose; they are looked up once a minute."""
         now = time.monotonic()
         if self._choices is None or now - self._choices[0] > _CHOICES_SECONDS:
-            self._choices = now, _choices(store)
+            self._choices = now, measures.dimension_values(store)
         return self._choices[1]
 
 
@@ -208,10 +206,3 @@ def is_from_here(request: Request) -> bool:
 def _last_day(store: Store, language: Language) -> date | None:
     found = store.rows("SELECT max(started_at) AS last FROM current_interaction")[0]["last"]
     return None if found is None else language.local(found).date()
-
-
-def _choices(store: Store) -> dict[str, list[str]]:
-    counts = ", ".join(f"list_sort(list(DISTINCT {PLAIN[name]})) AS {name}" for name in _CHOSEN)
-    columns = ", ".join(dict.fromkeys(("channel", "team", "line", "function", "direction", "segment", "sources")))
-    (row,) = store.rows(f"SELECT {counts} FROM (SELECT DISTINCT {columns} FROM current_interaction)")
-    return {name: [str(each) for each in row[name] or () if each is not None][:_MOST_CHOICES] for name in _CHOSEN}
