@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dashboard.comparing import days_with_interactions, settled_change, unsettled_from
-from dashboard.pages.asked import span
+from dashboard.pages.asked import interval_of, span
 from dashboard.pages.languages import Language
 from pipeline.errors import ConfigurationError
 from sinks import measures, silent
@@ -21,8 +21,6 @@ from sinks.store import Store
 
 MOST_TEAMS: Final = 12
 LEAKS: Final = 3
-_MOST_BY_DAY: Final = 62
-_MOST_BY_WEEK: Final = 730
 # A record with a wrong year must not make a trend of thousands of empty months.
 _MOST_INTERVALS: Final = 600
 
@@ -141,7 +139,7 @@ def gather(store: Store, filters: Filters, language: str) -> ManagementReport:
     t = Language(language, measures.zone_of(store))
     (overall,) = split.share(store, (), None, filters)
     first, last = days_with_interactions(store, t, filters)
-    interval = _interval(first, last)
+    interval = interval_of(0 if first is None or last is None else (last - first).days + 1)
     unsettled = unsettled_from(store, filters, last)
     found = settled_change(store, t, filters)
     run = store.last_run()
@@ -196,11 +194,6 @@ def write(report: ManagementReport, path: Path, kind: str) -> None:
         raise ConfigurationError(
             f"{path} cannot be written: {(error.strerror or str(error)).lower()}; name another place"
         ) from None
-
-
-def _interval(first: date | None, last: date | None) -> str:
-    days = 0 if first is None or last is None else (last - first).days
-    return "day" if days < _MOST_BY_DAY else "week" if days < _MOST_BY_WEEK else "month"
 
 
 def _with_empty(rows: Sequence[Row], interval: str) -> list[Row]:

@@ -16,6 +16,8 @@ from sinks.measures import DIMENSIONS, FILTERS, Filters
 
 USUAL_DAYS: Final = 28
 WHOLE: Final = "all"
+_MOST_BY_DAY: Final = 62
+_MOST_BY_WEEK: Final = 730
 _MOST_VALUES: Final = 50
 _LONGEST: Final = 200
 _FIRST: Final = date(1900, 1, 1)
@@ -143,6 +145,17 @@ def span(interval: str, value: str) -> tuple[date, date]:
         return monday, monday + timedelta(days=6)
     first = date(int(year), int(part), 1)
     return first, first.replace(day=monthrange(first.year, first.month)[1])
+
+
+def interval_of(days: int | None) -> str:
+    """Return into which intervals so many days are divided so that a reader can tell them apart; None: any number.
+
+    >>> interval_of(28), interval_of(364), interval_of(None)
+    ('day', 'week', 'month')
+    """
+    if days is None or days > _MOST_BY_WEEK:
+        return "month"
+    return "day" if days <= _MOST_BY_DAY else "week"
 
 
 def _day(text: str, name: str) -> date:

@@ -253,10 +253,6 @@ class Language:
         """Return a day with its weekday."""
         return NOTHING if day is None else dates.format_date(day, _DAYS[self.name], locale=self.locale)
 
-    def day_short(self, day: date) -> str:
-        """Return a day without its year."""
-        return dates.format_skeleton("MMMd", day, locale=self.locale)
-
     def weekday(self, number: int) -> str:
         """Return the name of a weekday; 1 is Monday."""
         return str(dates.get_day_names("wide", "stand-alone", self.locale)[number - 1])

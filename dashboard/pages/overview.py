@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from dashboard.comparing import settled_change
 from dashboard.pages import pictures
-from dashboard.pages.asked import Asked, span
-from dashboard.pages.languages import Language
+from dashboard.pages.asked import Asked, interval_of, span
 from dashboard.pages.rendering import Context, Row, View
 from sinks.metrics import customers, delay, split
 
 UNTRACED: Final = ("siloed", "bypassed")
 _MOST_RANKED: Final = 10
 _MOST_CUSTOMERS: Final = 5
-_MOST_BY_DAY: Final = 62
-_MOST_BY_WEEK: Final = 730
 
 
 def overview(view: View) -> Context:
@@ -42,7 +39,7 @@ def overview(view: View) -> Context:
 
 def trend(view: View, dimension: str | None = None) -> Context:
     """Return the share over time: as rows, and as a picture with what happened meanwhile."""
-    interval = dimension or interval_of(view.asked)
+    interval = dimension or interval_of(view.asked.day_count)
     rows = split.share(view.store, (), interval, view.filters())
     first = _unsettled(view) if interval in ("day", "week") else None
     unsettled = {row[interval] for row in rows if first is not None and span(interval, row[interval])[1] >= first}
@@ -56,14 +53,6 @@ def trend(view: View, dimension: str | None = None) -> Context:
         notes=_notes(view, interval, rows),
     )
     return {"interval": interval, "rows": rows, "picture": picture, "unsettled": unsettled, "links": links}
-
-
-def interval_of(asked: Asked) -> str:
-    """Return the intervals into which a period is divided so that a reader can still tell them apart."""
-    days = asked.day_count
-    if days is None or days > _MOST_BY_WEEK:
-        return "month"
-    return "day" if days <= _MOST_BY_DAY else "week"
 
 
 def heat(rows: Sequence[Row]) -> Context:
@@ -97,8 +86,3 @@ def _notes(view: View, interval: str, rows: Sequence[Row]) -> Mapping[str, Seque
             if first <= day <= last:
                 found[row[interval]].append(measure.name)
     return found
-
-
-def words(language: Language, row: Mapping[str, Any], dimensions: Sequence[str]) -> str:
-    """Return the name of a group of several dimensions."""
-    return ", ".join(language.group(name, row[name]) for name in dimensions)
