@@ -370,7 +370,7 @@ def test_a_long_list_is_read_page_by_page(tmp_path: Path) -> None:
         address = "/interactions?period=all"
         while address:
             page = client.get(address).text
-            seen += re.findall(r'<td><a href="/interactions/(\w+)">\w+ \d', page)
+            seen += re.findall(r'<td class="when"><a href="/interactions/(\w+)">\w+ \d', page)
             following = re.findall(r'rel="next" href="([^"]*)"', page)
             address = html.unescape(following[0]) if following else ""
     assert len(seen) == len(set(seen)) == count
