@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agents.dead_letters import DeadLetters
     from agents.processes import Child
     from dashboard.notifying import Deliver
+    from dashboard.web import Site
     from pipeline.identifiers import Identifiers
     from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
@@ -1523,8 +1524,8 @@ def sink(
             if served_at is None:
                 yield
                 return
-            with _site(Asking(live.store), live.store.path, served_at, annotations, status) as url:
-                _say(f"the API is served at {url}")
+            with _site(Asking(live.store), live.store.path, served_at, annotations, status) as served:
+                _say(f"the pages and the API are served at {served.url}")
                 yield
 
         run(
@@ -1560,18 +1561,19 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Following(db, _say) as following, _site(following.asking, db, listen, annotations) as url:
-        typer.echo(url)
+    with Following(db, _say) as following, _site(following.asking, db, listen, annotations) as site:
+        site.warm()
+        typer.echo(site.url)
         if opens:
-            webbrowser.open(url)
+            webbrowser.open(site.url)
         following.run(stop)
 
 
 @contextmanager
 def _site(
     asking: Asking, db: Path, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
-) -> Iterator[str]:
-    """Serve the pages and the API over the store at a path meanwhile, and give the address."""
+) -> Iterator[Site]:
+    """Serve the pages and the API over the store at a path meanwhile."""
     from dashboard.web import Site, is_loopback_name, make_app
     from sinks.annotations import beside
     from sinks.running import address
@@ -1585,7 +1587,7 @@ def _site(
         now=lambda: _now().replace(tzinfo=None),
     )
     with Site(app, asking, host, port) as site:
-        yield site.url
+        yield site
 
 
 # Alerts

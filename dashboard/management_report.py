@@ -218,18 +218,10 @@ def _with_empty(rows: Sequence[Row], interval: str) -> list[Row]:
 
 def to_html(report: ManagementReport) -> bytes:
     """Return the page as HTML in one file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from dashboard.drawing import trend_points
+    from dashboard.pages.rendering import templates
 
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = templates.get_template("management_report.html")
+    page = templates().get_template("management_report.html")
     return page.render(
         report=report, t=report.language, _=report.language.say, line=trend_points(report, 1000.0, 220.0)
     ).encode()

@@ -10,7 +10,9 @@ import logging
 import threading
 import time
 import traceback
+import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,6 +35,7 @@ from sinks.asking import Asking
 
 _LOG: Final = logging.getLogger("bypassflow.web")
 _STOP_SECONDS: Final = 5
+_WARM_SECONDS: Final = 30
 _LONGEST_QUESTION: Final = 1_000_000
 # What an answer says unless it says otherwise itself. The pages send a policy of their own.
 _SAFE: Final = {
@@ -181,6 +184,11 @@ class Site:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def warm(self) -> None:
+        """Ask for the first page once, so that whoever comes next does not wait for what is made only once."""
+        with suppress(OSError), urllib.request.urlopen(self.url, timeout=_WARM_SECONDS) as answer:
+            answer.read()
 
     def close(self) -> None:
         """Stop listening, and break off what is being answered."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from http.cookies import CookieError
 from pathlib import Path
 from typing import Any, Final
@@ -68,13 +69,6 @@ class Pages:
         self.answering = Answering(asking, annotations)
         self._asking = asking
         self._choices: tuple[float, dict[str, list[str]]] | None = None
-        self._templates = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     def page(
         self,
@@ -152,7 +146,7 @@ class Pages:
             "in_language": lambda name: with_parameter(request, "language", name),
             "languages": languages.LANGUAGES,
         }
-        text = self._templates.get_template(template).render(context | told)
+        text = templates().get_template(template).render(context | told)
         response = HTMLResponse(text, status, _SAFE | dict(headers or {}))
         if request.query_params.get("language") in languages.LANGUAGES:
             keep(response, "language", language.name)
@@ -164,6 +158,18 @@ class Pages:
         if self._choices is None or now - self._choices[0] > _CHOICES_SECONDS:
             self._choices = now, measures.dimension_values(store)
         return self._choices[1]
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates of the pages and of what else is written as HTML."""
+    return Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def language_of(request: Request) -> str:
