@@ -1660,8 +1660,9 @@ def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) ->
     save(kept, standings)
     waiting = len(standings.outbox)
     failed = deliver(standings, kept, hand_over)
-    for letter in failed:
-        _say(f"{letter.title!r} could not be delivered to the address in {letter.variable}")
+    for letter, why in failed:
+        reason = "" if why is None else f": {why}"
+        _say(f"{letter.title!r} could not be delivered to the address in {letter.variable}{reason}")
     _say(f"sent: {waiting - len(failed)}")
     return len(failed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -47,7 +48,8 @@ class Notices(Protocol):
 
 
 def decide(store: Store, notices: Notices, standings: Standings, now: datetime) -> None:
-    """Put what is to be said now into the outbox. Of what is configured no more the standing is forgotten."""
+    """Put what is to be said now into the outbox. What is configured no more is forgotten, and what waits of it."""
+    _readdress(standings, notices)
     for alert in notices.alert:
         seen = look(store, alert)
         raised, cleared = alert.bounds
@@ -69,15 +71,22 @@ def decide(store: Store, notices: Notices, standings: Standings, now: datetime) 
     standings.digests = {each.name: standings.digests[each.name] for each in notices.digest}
 
 
-def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[Letter]:
-    """Deliver what waits, and keep what remains after each; return what could not be delivered."""
-    failed = []
+def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[tuple[Letter, str | None]]:
+    """Deliver what waits, and keep what remains after each; return what could not be delivered, and why if known.
+
+    An address that is none holds back its own messages alone.
+    """
+    failed: list[tuple[Letter, str | None]] = []
     for letter in list(standings.outbox):
-        if hand_over(letter.variable, letter.title, letter.body):
+        try:
+            arrived, why = hand_over(letter.variable, letter.title, letter.body), None
+        except ConfigurationError as error:
+            arrived, why = False, str(error)
+        if arrived:
             standings.outbox.remove(letter)
             alerting.save(kept, standings)
         else:
-            failed.append(letter)
+            failed.append((letter, why))
     return failed
 
 
@@ -85,7 +94,7 @@ def by_apprise(environment: Mapping[str, str]) -> Deliver:
     """Return how messages are delivered: by Apprise, to the addresses that variables of the environment hold.
 
     Raises (when a message is delivered):
-        ConfigurationError: when a variable is not set, or holds no address.
+        ConfigurationError: when a variable is not set, holds no address, or more than one.
     """
     import apprise
 
@@ -102,6 +111,12 @@ def by_apprise(environment: Mapping[str, str]) -> Deliver:
         if not service.add(address):
             raise ConfigurationError(
                 f"the environment variable {variable} holds no address that Apprise knows, such as mailto://..."
+            )
+        # It says of all together whether they arrived: those that did would get the message again with each try.
+        if len(service) > 1:
+            raise ConfigurationError(
+                f"the environment variable {variable} holds {len(service)} addresses; expected one: "
+                "give each a variable of its own, and name all of them in to_env"
             )
         return bool(service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
 
@@ -184,3 +199,13 @@ def digest_text(store: Store, digest: DigestSettings) -> str:
 def _post(standings: Standings, notice: Notice, title: str, body: str) -> None:
     for variable in dict.fromkeys(notice.to_env):
         standings.post(Letter(notice.name, variable, title, body))
+
+
+def _readdress(standings: Standings, notices: Notices) -> None:
+    """Forget what waits of a notice that is no more; send what waits for a variable it has no more to those it has."""
+    variables = {each.name: each.to_env for each in (*notices.alert, *notices.digest)}
+    waiting, standings.outbox = standings.outbox, []
+    for letter in waiting:
+        current = variables.get(letter.name, ())
+        for variable in (letter.variable,) if letter.variable in current else dict.fromkeys(current):
+            standings.post(replace(letter, variable=variable))

@@ -110,18 +110,18 @@ def load(path: Path) -> Standings:
         ConfigurationError: when the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return Standings()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {(error.strerror or '').lower()}") from None
     try:
-        kept = json.loads(text)
+        kept = json.loads(data)
         if kept["form"] != _FORM:
             raise ValueError
         return Standings(
             {name: Standing(_read(each["raised_at"]), _read(each["told_at"])) for name, each in kept["alerts"].items()},
-            {name: datetime.fromisoformat(each) for name, each in kept["digests"].items()},
+            {name: _instant(each) for name, each in kept["digests"].items()},
             [Letter(**each) for each in kept["outbox"]],
         )
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -160,7 +160,14 @@ def save(path: Path, standings: Standings) -> None:
 
 
 def _read(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else _instant(text)
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError("an instant with a zone")
+    return moment
 
 
 def _written(moment: datetime | None) -> str | None:

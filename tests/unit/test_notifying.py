@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from typer.testing import CliRunner, Result
 
 from cli import app as commands
+from pipeline.errors import ConfigurationError
 from sinks import alerting
 from sinks.alerting import Letter, Standings
 from sinks.store import Store
@@ -219,3 +220,56 @@ def test_an_empty_store_raises_nothing(tmp_path: Path, inbox: Inbox) -> None:
     assert notify(path).exit_code == 0
     assert [each["title"] for each in inbox.messages] == ["The week"]
     assert "Nothing is decided in this period." in inbox.messages[0]["message"]
+
+
+def test_an_address_that_is_none_holds_back_its_own_messages_alone(
+    store: Path, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG", "nothing://")
+    changed = CONFIGURATION.replace('to_env = ["CHAT"]', 'to_env = ["WRONG"]', 1)
+    (tmp_path / "bypassflow.toml").write_text(changed, encoding="utf-8")
+    done = notify(store)
+    assert done.exit_code == 1
+    assert "WRONG holds no address that Apprise knows" in done.output
+    assert [each["title"] for each in inbox.messages] == ["The week"]
+    assert [each.variable for each in alerting.load(alerting.beside(store)).outbox] == ["WRONG"]
+
+
+def test_what_waits_goes_where_its_notice_goes_now(
+    store: Path, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox.refuses = True
+    assert notify(store).exit_code == 1
+    inbox.refuses = False
+    # The alert has another variable now, and the digest is no more.
+    monkeypatch.delenv("CHAT")
+    monkeypatch.setenv("OTHER", inbox.address)
+    changed = CONFIGURATION.partition("[[digest]]")[0].replace("CHAT", "OTHER")
+    (tmp_path / "bypassflow.toml").write_text(changed, encoding="utf-8")
+    assert notify(store).exit_code == 0
+    assert [each["title"] for each in inbox.messages] == ["Alert: Leaks"]
+    assert alerting.load(alerting.beside(store)).outbox == []
+
+
+def test_two_addresses_in_one_variable_are_refused(store: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT", f"{inbox.address}, {inbox.address}other")
+    done = notify(store)
+    assert done.exit_code == 1
+    assert "CHAT holds 2 addresses" in done.output
+    assert inbox.address not in done.output
+    assert inbox.messages == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe{",
+        b'{"form": 1, "alerts": {}, "digests": {"The week": "2024-01-01T00:00:00+00:00"}, "outbox": []}',
+    ],
+    ids=["no text", "an instant with a zone"],
+)
+def test_a_state_that_cannot_be_read_is_said_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "kept.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="move it away to begin anew"):
+        alerting.load(path)
