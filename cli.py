@@ -30,7 +30,7 @@ from rich.console import Console, RenderableType
 
 from dashboard import terminal
 from dashboard.reading import Reading
-from pipeline.errors import BypassflowError, ConfigurationError
+from pipeline.errors import BypassflowError, ConfigurationError, TransientError
 
 if TYPE_CHECKING:
     from agents.crm_database.fitting import Fit
@@ -1396,7 +1396,6 @@ def status(
 
 def _sink_status(url: str) -> dict[str, Any] | None:
     """Return what a sink says of itself; None when nobody answers."""
-    from pipeline.errors import TransientError
     from sinks.remote import RemoteAnswers
 
     try:
@@ -1637,34 +1636,41 @@ def notify(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if pause is None:
+        if not _send_notices(db, company, kept, hand_over):
+            raise _failure("not everything could be looked at and delivered; the next run tries again")
+        return
     while True:
-        failed = _send_notices(db, company, kept, hand_over)
-        if pause is None:
-            break
+        try:
+            _send_notices(db, company, kept, hand_over)
+        except (ConfigurationError, TransientError) as error:
+            # A store may be away while a new one is moved into its place.
+            _say(f"nothing sent this time: {error}")
         if stop.wait(pause):
             return
-    if failed:
-        raise _failure(f"{failed} could not be delivered; the next run tries again")
 
 
-def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) -> int:
-    """Look, and deliver; return how many messages could not be delivered."""
+def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) -> bool:
+    """Look, and deliver; return whether that was all that there is."""
     from dashboard.notifying import decide, deliver
-    from sinks.alerting import load, save
+    from sinks.alerting import alone, load, save
     from sinks.store import Store
 
-    standings = load(kept)
-    with Store.open(db) as store:
-        decide(store, company.configuration, standings, _now().replace(tzinfo=None))
-    # What is to be said is kept before it is delivered: whatever ends the process, it is said.
-    save(kept, standings)
-    waiting = len(standings.outbox)
-    failed = deliver(standings, kept, hand_over)
+    with alone(kept):
+        standings = load(kept)
+        with Store.open(db) as store:
+            wrong = decide(store, company.configuration, standings, _now().replace(tzinfo=None))
+        # What is to be said is kept before it is delivered: whatever ends the process, it is said.
+        save(kept, standings)
+        waiting = len(standings.outbox)
+        failed = deliver(standings, kept, hand_over)
+    for sentence in wrong:
+        _say(sentence)
     for letter, why in failed:
         reason = "" if why is None else f": {why}"
         _say(f"{letter.title!r} could not be delivered to the address in {letter.variable}{reason}")
     _say(f"sent: {waiting - len(failed)}")
-    return len(failed)
+    return not wrong and not failed
 
 
 def _print_notices(db: Path, company: Company, kept: Path) -> None:
@@ -1674,7 +1680,9 @@ def _print_notices(db: Path, company: Company, kept: Path) -> None:
 
     standings = load(kept)
     with Store.open(db) as store:
-        decide(store, company.configuration, standings, _now().replace(tzinfo=None))
+        wrong = decide(store, company.configuration, standings, _now().replace(tzinfo=None))
+    for sentence in wrong:
+        _say(sentence)
     for letter in standings.outbox:
         typer.echo(f"to {letter.variable}\n{letter.title}\n{letter.body}\n")
     if not standings.outbox:
@@ -1736,7 +1744,6 @@ def _publish(
     from agents.publisher import Pace, gather, parse_speed, publish
     from agents.spool import FOLDER_NAME, Origin, Spool
     from pipeline import configuration as configurations
-    from pipeline.errors import TransientError
     from pipeline.identifiers import Identifiers
     from pipeline.sources.feeding import feed
 

@@ -47,11 +47,19 @@ class Notices(Protocol):
     def digest(self) -> Sequence[DigestSettings]: ...
 
 
-def decide(store: Store, notices: Notices, standings: Standings, now: datetime) -> None:
-    """Put what is to be said now into the outbox. What is configured no more is forgotten, and what waits of it."""
+def decide(store: Store, notices: Notices, standings: Standings, now: datetime) -> list[str]:
+    """Put what is to be said now into the outbox; return what is wrong with an alert that could not be looked at.
+
+    What is configured no more is forgotten, and what waits of it.
+    """
     _readdress(standings, notices)
+    wrong = []
     for alert in notices.alert:
-        seen = look(store, alert)
+        try:
+            seen = look(store, alert, now)
+        except ConfigurationError as error:
+            wrong.append(f"alert {alert.name!r}: {error}")
+            seen = Seen(None)
         raised, cleared = alert.bounds
         rule = Rule(raised, cleared, alert.remind_after)
         told, standing = judge(rule, standings.alerts.get(alert.name, Standing()), seen.value, now)
@@ -69,6 +77,7 @@ def decide(store: Store, notices: Notices, standings: Standings, now: datetime) 
             _post(standings, digest, digest.name, digest_text(store, digest))
     standings.alerts = {each.name: standings.alerts[each.name] for each in notices.alert}
     standings.digests = {each.name: standings.digests[each.name] for each in notices.digest}
+    return wrong
 
 
 def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[tuple[Letter, str | None]]:
@@ -179,7 +188,7 @@ def alert_text(t: Language, alert: AlertSettings, seen: Seen, standing: Standing
 
 def digest_text(store: Store, digest: DigestSettings) -> str:
     """Return the number with what leaks most, in a few lines."""
-    report = gather(store, settled_days(store, digest.days, digest.wanted), digest.language)
+    report = gather(store, settled_days(store, digest.day_count, digest.wanted), digest.language)
     t = report.language
     row = report.overall
     lines = [report.about()]

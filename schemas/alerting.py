@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.settings_values import VARIABLE_PATTERN, Count, Duration, SettingsTable
+from schemas.settings_values import VARIABLE_PATTERN, Duration, SettingsTable
 
 Kind = Literal["share", "silence", "dead_letters"]
 
@@ -57,8 +57,8 @@ class AlertSettings(Notice):
 
     kind: Kind = Field(
         description="share: the lower end of the bypass share's interval; silence: how many stretches there are in "
-        "which a source wrote nothing though usually it does; dead_letters: the part of raw events that could not be "
-        "used.",
+        "which a source wrote nothing though usually it does, one more when none has written for five days; "
+        "dead_letters: the part of raw events that could not be used.",
         examples=["share"],
     )
     raise_at: Annotated[float, Field(gt=0)] | None = Field(
@@ -105,7 +105,16 @@ class DigestSettings(Notice):
         default="week", description="How often; a week begins on Monday.", examples=["week"]
     )
     at: Clock = Field(default=time(8), description="When, in the company's time zone.", examples=["08:00"])
-    days: Count = Field(default=28, description="Of so many days, the last settled ones.", examples=[28])
+    days: Annotated[int, Field(ge=1, le=366)] | None = Field(
+        default=None,
+        description="Of so many days, the last settled ones. Default: 1 of a daily one, 7 of a weekly one.",
+        examples=[28],
+    )
+
+    @property
+    def day_count(self) -> int:
+        """Return of how many days it is."""
+        return self.days or (1 if self.every == "day" else 7)
 
 
 def named_twice(notices: tuple[Any, ...]) -> str | None:

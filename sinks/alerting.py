@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from pipeline.errors import ConfigurationError
 from schemas.alerting import AlertSettings
 from sinks import measures, silent
 from sinks.annotations import beside as annotations_beside
+from sinks.effects import check_scope
 from sinks.measures import Filters
 from sinks.metrics import delay, split
 from sinks.store import Store
@@ -24,6 +27,8 @@ from sinks.store import Store
 _FORM: Final = 1
 _SHARE_DAYS: Final = 28
 _SILENCE_DAYS: Final = 2
+# Longer than the longest holidays on which nobody works.
+_ALL_SILENT: Final = timedelta(days=5)
 
 
 @dataclass(frozen=True)
@@ -47,19 +52,28 @@ def settled_days(store: Store, days: int, wanted: Mapping[str, tuple[str, ...]])
     return Filters(wanted, begin, end)
 
 
-def look(store: Store, alert: AlertSettings) -> Seen:
-    """Return what an alert looks at."""
+def look(store: Store, alert: AlertSettings, now: datetime) -> Seen:
+    """Return what an alert looks at; `now` is UTC without a zone.
+
+    Raises:
+        ConfigurationError: when it is about a team or a channel that no interaction has.
+    """
     if alert.kind == "share":
+        check_scope(store, alert.team, alert.channel)
         filters = settled_days(store, alert.days or _SHARE_DAYS, alert.wanted)
         (row,) = split.share(store, (), None, filters)
         return Seen(row["bypass_share_low"], row)
     if alert.kind == "silence":
         zone = ZoneInfo(measures.zone_of(store))
-        (found,) = store.rows("SELECT max(started_at) AS last FROM current_interaction")
+        (found,) = store.rows("SELECT max(started_at) AS last FROM observation_base")
         if found["last"] is None:
             return Seen(None)
         since = found["last"] - timedelta(days=alert.days or _SILENCE_DAYS)
         told = silent.warnings(store, zone, since, None)
+        # What is silent beside others is found by them; when all are, only the clock tells.
+        if now - found["last"] > _ALL_SILENT:
+            days = (now - found["last"]).days
+            told = [f"no source has written anything for {days} days; is everything still read?", *told]
         return Seen(float(len(told)), {}, tuple(told))
     accounts = measures.audit(store)
     rejected, raw = (sum(row[name] for row in accounts) for name in ("rejected_count", "raw_count"))
@@ -101,6 +115,30 @@ def beside(store: Path) -> Path:
     """
     kept = annotations_beside(store)
     return kept.with_name(kept.name.replace(".annotations.sqlite", ".notices.json"))
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep others from reading and writing what is kept meanwhile: two at once would tell everything twice.
+
+    Raises:
+        ConfigurationError: when another one is at it.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{lock} cannot be written: {(error.strerror or '').lower()}; name another place with --state"
+        ) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(f"another notify is at work with {path}; one is enough") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load(path: Path) -> Standings:

@@ -227,8 +227,9 @@ def test_a_damaged_record_is_a_dead_letter_and_the_others_are_read(tmp_path: Pat
         await until(lambda: len(broker.rows()) == 1)
 
     broker = listen(tmp_path, test)
-    (letter,) = [found for found in broker.messages() if found.get("kind") == "rejected"]
-    assert "0401234567" not in str(letter)
+    # What was on its way may be sent again, and is the same.
+    (letter,) = {str(found) for found in broker.messages() if found.get("kind") == "rejected"}
+    assert "0401234567" not in letter
     assert any("too long" in said for said in broker.said)
     assert "0401234567" not in "".join(broker.said)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -23,6 +25,7 @@ from sinks.alerting import Letter, Standings
 from sinks.store import Store
 from tests.served import replayed_acme
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = """
 [[alert]]
 name = "Leaks"
@@ -273,3 +276,49 @@ def test_a_state_that_cannot_be_read_is_said_in_a_sentence(tmp_path: Path, conte
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="move it away to begin anew"):
         alerting.load(path)
+
+
+def test_that_everything_is_silent_is_told_by_the_clock(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    text = '[[alert]]\nname = "Silent"\nkind = "silence"\nto_env = ["CHAT"]\n'
+    (tmp_path / "bypassflow.toml").write_text(text, encoding="utf-8")
+    # The last record is of March 2024.
+    assert notify(store).exit_code == 0
+    (told,) = inbox.messages
+    assert told["title"] == "Alert: Silent"
+    assert "no source has written anything for" in told["message"]
+
+
+def test_an_alert_about_a_team_that_there_is_not_is_said_and_the_others_are_told(
+    store: Path, inbox: Inbox, tmp_path: Path
+) -> None:
+    text = CONFIGURATION + '[[alert]]\nname = "Sales"\nkind = "share"\nteam = ["Seles"]\nto_env = ["CHAT"]\n'
+    (tmp_path / "bypassflow.toml").write_text(text, encoding="utf-8")
+    done = notify(store)
+    assert done.exit_code == 1
+    assert "alert 'Sales': unknown team 'Seles'; expected one of Sales, Service" in done.output
+    assert len(inbox.messages) == 2
+
+
+def test_two_at_once_do_not_tell_everything_twice(store: Path, inbox: Inbox) -> None:
+    with alerting.alone(alerting.beside(store)):
+        done = notify(store)
+    assert done.exit_code != 0
+    assert "another notify is at work" in f"{done.output}{done.exception}"
+    assert inbox.messages == []
+
+
+def test_a_store_that_is_away_for_a_moment_ends_nothing(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    away = store.rename(tmp_path / "away.duckdb")
+    environment = {**os.environ, "CHAT": inbox.address}
+    arguments = ["notify", "--db", str(store), "--every", "1s"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", *arguments], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "nothing sent this time" in process.stderr.readline()
+    away.rename(store)
+    while "sent: 2" not in (said := process.stderr.readline()):
+        assert said
+    process.terminate()
+    assert process.wait(30) == 0
+    assert len(inbox.messages) == 2
