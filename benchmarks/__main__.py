@@ -49,7 +49,7 @@ class Sizes:
     # Calls a second, for so many seconds, beside so many events.
     latency: tuple[int, int, int] = (500, 60, 100_000)
     # Events that the sink stores while people look at the pages, and how often.
-    users: tuple[int, int] = (1_000_000, 3)
+    users: tuple[int, int] = (600_000, 3)
     # Interactions that pages ask about, and how often each question is asked.
     dashboard: tuple[int, int] = (20_000, 20)
 
