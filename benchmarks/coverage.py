@@ -22,6 +22,7 @@ import numpy as np
 from pipeline.correction import Corrected, Judged, Population, allocate, correct
 from pipeline.effect import Change, Comparison, Estimate, Group, Numbers, change_of, compare
 from pipeline.estimate import wilson
+from sinks.metrics.delay import curve_of
 
 # Interactions of an ordinary customer with one group in a period.
 MONTHLY = 3
@@ -32,6 +33,8 @@ EFFECT = -0.12
 # The true share of the companies whose matcher errs.
 SHARE = 0.65
 DRIFT = 0.03
+# Where the curve of delays is looked at, and how long a trace may be logged at all.
+DELAY_HOURS = (0.25, 1.0, 4.0, 24.0, 72.0)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,40 @@ def judged_company(randomness: np.random.Generator, wrong: float, drawn_count: i
     return [(name, Trial(found.corrected_share_low, found.corrected_share, found.corrected_share_high, SHARE))]
 
 
+def logging_company(randomness: np.random.Generator, traces: int) -> list[tuple[str, Trial]]:
+    """Return what is said of the delays of a company whose representatives log each by a habit of their own.
+
+    Some of what somebody logs is logged at once, the rest later in the day or days after; what is not logged within 72
+    hours is no trace.
+    """
+    representatives = 25
+    part = randomness.lognormal(0.0, 0.7, representatives)
+    part /= part.sum()
+    at_once = randomness.uniform(0.1, 0.9, representatives)
+    soon, late = randomness.uniform(0.05, 0.6, representatives), randomness.uniform(3.0, 20.0, representatives)
+
+    def logged_by(hours: float) -> Numbers:
+        whole: Numbers = at_once * -np.expm1(-hours / soon) + (1 - at_once) * -np.expm1(-hours / late)
+        return whole
+
+    who = randomness.choice(representatives, traces, p=part)
+    delays = np.full(traces, np.inf)
+    while (open_ones := np.flatnonzero(delays > DELAY_HOURS[-1])).size:
+        of = who[open_ones]
+        is_soon = randomness.random(open_ones.size) < at_once[of]
+        delays[open_ones] = randomness.exponential(np.where(is_soon, soon[of], late[of]))
+    minutes = Counter(np.ceil(60 * delays).astype(int).tolist())
+    rows = curve_of(sorted(minutes.items()), DELAY_HOURS[:-1])
+    truths = [float(part @ (logged_by(hours) / logged_by(DELAY_HOURS[-1]))) for hours in DELAY_HOURS[:-1]]
+    return [
+        (
+            f"logged {row['hours']:g} h after, {traces} traces",
+            Trial(row["logged_share_low"], row["logged_share"], row["logged_share_high"], truth),
+        )
+        for row, truth in zip(rows, truths, strict=True)
+    ]
+
+
 def _trial(estimate: Estimate, truth: float) -> Trial:
     return Trial(estimate.low, estimate.value, estimate.high, truth)
 
@@ -128,6 +165,8 @@ KINDS: Sequence[Kind] = (
     partial(judged_company, wrong=0.1, drawn_count=400),
     partial(judged_company, wrong=0.1, drawn_count=150),
     partial(judged_company, wrong=0.02, drawn_count=400),
+    partial(logging_company, traces=2_000),
+    partial(logging_company, traces=200),
 )
 
 

@@ -2,8 +2,9 @@
 
 python -m benchmarks.pages FILE [times]        prints tables in Markdown; FILE is a store, and stays as it is
 
-Each page is asked for once before it is timed. The first paint is Chromium's own, of the overview, over a server that
-has just been started (cold) and again in a browser without a cache (warm).
+Each page is asked for once before it is timed; of an interaction and a customer it is another one every time. The
+first paint is Chromium's own, of the overview, over a server that has just been started (cold) and again in a browser
+without a cache (warm).
 """
 
 from __future__ import annotations
@@ -74,20 +75,23 @@ def paint(browser: Browser, address: str) -> float:
     return found
 
 
-def some(store: Path) -> dict[str, str]:
-    """Return an interaction and a customer of the last days."""
+def some(store: Path, count: int) -> list[dict[str, str]]:
+    """Return so many interactions of all of history, each with a customer of its own."""
     with Store.open(store) as opened:
-        (row,) = opened.rows(
-            "SELECT interaction_id AS interaction, customer_ids[1] AS customer FROM current_interaction "
-            "WHERE channel = 'call' AND len(customer_ids) > 0 ORDER BY started_at DESC LIMIT 1 OFFSET 1000"
+        rows = opened.rows(
+            """
+            SELECT min(interaction_id) AS interaction, customer_ids[1] AS customer FROM current_interaction
+            WHERE len(customer_ids) > 0 GROUP BY ALL ORDER BY md5(interaction) LIMIT $count
+            """,
+            {"count": count},
         )
-    return {name: quote(str(value), safe="") for name, value in row.items()}
+    return [{name: quote(str(value), safe="") for name, value in row.items()} for row in rows]
 
 
 def main(store: Path, times: int) -> None:
     """Measure and print."""
     chromium = shutil.which("chromium")
-    named = some(store)
+    named = some(store, times + 1)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         with serving(store) as (address, _):
@@ -95,9 +99,8 @@ def main(store: Path, times: int) -> None:
         with serving(store) as (address, process):
             rows = []
             for path in _PAGES:
-                whole = address + path.format(**named)
-                first = seconds_of(whole)
-                spent = sorted(seconds_of(whole) for _ in range(times))
+                first, *spent = (seconds_of(address + path.format(**each)) for each in named)
+                spent.sort()
                 late = spent[min(len(spent) - 1, int(0.95 * len(spent)))]
                 rows.append([path, *(f"{1000 * each:.0f}" for each in (first, median(spent), late))])
             warm = sorted(paint(browser, address) for _ in range(times))

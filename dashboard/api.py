@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -24,6 +24,7 @@ from sinks import measures, silent
 from sinks.annotations import Annotations
 from sinks.asking import Asking
 from sinks.metrics import delay
+from sinks.prepared import PreparedEngines
 from sinks.store import Store
 
 FORM: Final = "1"
@@ -57,7 +58,8 @@ class Answering:
     def __init__(self, asking: Asking, annotations: Path | None) -> None:
         self.asking = asking
         self.annotations = Annotations(annotations) if annotations is not None else None
-        self._silences: dict[tuple[object, ...], list[str]] = {}
+        self.engines = PreparedEngines(asking)
+        self._kept: dict[tuple[object, ...], Any] = {}
 
     def answer(
         self,
@@ -101,12 +103,26 @@ class Answering:
 
     def silences(self, store: Store, since: datetime | None, until: datetime | None) -> list[str]:
         """Return what to know of silent sources in a period; kept while nothing is committed."""
-        key = (position(store), since, until)
-        if key not in self._silences:
-            if len(self._silences) >= _MOST_KEPT:
-                self._silences.clear()
-            self._silences[key] = silent.warnings(store, ZoneInfo(measures.zone_of(store)), since, until)
-        return self._silences[key]
+        zone = ZoneInfo(measures.zone_of(store))
+        return self._keep(store, ("silences", since, until), lambda: silent.warnings(store, zone, since, until))
+
+    def accounts(self, store: Store) -> list[Row]:
+        """Return the accounts, for which every raw event is looked at; kept while nothing is committed."""
+        return self._keep(store, ("accounts",), lambda: measures.accounts(store))
+
+    def last_start(self, store: Store) -> datetime | None:
+        """Return when the last interaction began; kept while nothing is committed."""
+        last = "SELECT max(started_at) AS last FROM current_interaction"
+        return self._keep(store, ("last",), lambda: cast("datetime | None", store.rows(last)[0]["last"]))
+
+    def _keep(self, store: Store, question: tuple[object, ...], answer: Callable[[], T]) -> T:
+        key = (position(store), *question)
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = answer()
+        kept: T = self._kept[key]
+        return kept
 
     def _about(self, store: Store) -> Row:
         run = store.rows("SELECT run_number, finished_at FROM run ORDER BY run_number DESC LIMIT 1")

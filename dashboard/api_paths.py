@@ -103,7 +103,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             sought = {"id": interaction_id}
             if not store.rows("SELECT 1 AS one FROM current_interaction WHERE interaction_id = $id LIMIT 1", sought):
                 raise NotThere("there is no interaction with this id; /v1/interactions lists them")
-            told = explanations.explain(store, interaction_id)
+            told = explanations.explain(store, interaction_id, answering.engines.take)
             notes = answering.annotations.labels_of(interaction_id) if answering.annotations is not None else []
             verdicts = [vars(each) | {"offset_seconds": each.offset.total_seconds()} for each in told.verdicts]
             head = {
@@ -210,7 +210,7 @@ def add(app: FastAPI, answering: Answering) -> None:
         """Return what became of every raw event, by source."""
 
         def question(store: Store) -> Found:
-            rows = store.rows("SELECT * FROM accounts ORDER BY source")
+            rows = answering.accounts(store)
             left = sum(row["unaccounted_count"] for row in rows)
             warnings = [f"{left:,} raw events are unaccounted for: a defect of bypassflow"] if left else []
             return Found(rows, {}, warnings)

@@ -36,19 +36,28 @@ class Verdict:
     reason: str
 
 
+def prepare(settings: EngineSettings, facts: Mapping[str, pa.Table]) -> Engine:
+    """Return an engine that has folded facts which every interaction shares, such as the directory."""
+    engine = Engine(settings, threads=1)
+    if facts:
+        engine.fold(facts)
+    return engine
+
+
 def weigh(
     settings: EngineSettings,
     facts: Mapping[str, pa.Table],
     interaction: Mapping[str, Any],
     fates: Mapping[str, Mapping[str, Any]],
+    engine: Engine | None = None,
 ) -> list[Verdict]:
     """Return a verdict on every activity of the facts, the nearest in time first.
 
     `facts` are those of the interaction's evidence and of what lies around it. `fates` are the activity outcomes of
     the whole store by activity (status, tier, interaction_id, customer_ids, representative_ids): an activity may
-    explain an interaction that is not among the facts.
+    explain an interaction that is not among the facts. `engine` is one that `prepare` made; it weighs once.
     """
-    engine = Engine(settings, threads=1)
+    engine = engine or prepare(settings, {})
     engine.fold(facts)
     tiers: dict[str, str] = {}
     for pair in engine.pairs():  # best first: of several tiers the best one counts

@@ -15,6 +15,7 @@ from sinks.store import Store
 MOST_SECONDS: Final = 30.0
 _AT_ONCE: Final = 4
 _WAIT_SECONDS: Final = 5.0
+_ENDING: Final = "the process is ending; ask again when it runs"
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ class Asking:
         self._leaving: list[_Held] = []
         self._lock = threading.Lock()
         self._asked: set[Store] = set()
-        self._is_ending = False
+        self._is_ending = self._is_closed = False
+        self._at_once = at_once
         self._places = threading.BoundedSemaphore(at_once)
 
     def ask(self, question: Callable[[Store], T], most_seconds: float | None = None) -> T:
@@ -47,6 +49,8 @@ class Asking:
             raise Busy("the store is answering others; ask again")
         try:
             with self._lock:
+                if self._is_ending:
+                    raise TransientError(_ENDING)
                 held = self._held
                 store = held.store.reader()
                 held.question_count += 1
@@ -57,7 +61,7 @@ class Asking:
                 return question(store)
             except duckdb.InterruptException:
                 if self._is_ending:
-                    raise TransientError("the process is ending; ask again when it runs") from None
+                    raise TransientError(_ENDING) from None
                 raise TransientError(
                     f"the answer took more than {seconds:.0f} s; ask for less with --since and --until, "
                     "or read a snapshot of the store with --db"
@@ -92,7 +96,14 @@ class Asking:
                 store.connection.interrupt()
 
     def close(self) -> None:
-        """Take no more questions."""
+        """Take no more questions, and wait for those that are under way."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self.interrupt()
+        held_places = [self._places.acquire(timeout=_WAIT_SECONDS) for _ in range(self._at_once)]
+        self._places.release(sum(held_places))
         with self._lock:
             held = [*self._leaving, self._held]
             self._leaving.clear()

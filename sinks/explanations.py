@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from pipeline.engine import Engine
 from pipeline.errors import ConfigurationError
-from pipeline.explain import Verdict, summary, weigh
+from pipeline.explain import Verdict, prepare, summary, weigh
 from schemas.facts import SCHEMAS
 from schemas.settings import EngineSettings
 from sinks import measures
@@ -20,12 +21,8 @@ from sinks.store import Store
 SHOWN_BEFORE = timedelta(days=2)
 SHOWN_AFTER = timedelta(days=14)
 MOST_ACTIVITIES = 200
-# The versions of the activities in question. Joined, a list costs one look for each row of the table, and found by
-# their numbers, rows cost nothing where they are not.
-_VERSIONS = (
-    "SELECT activity.rowid FROM activity SEMI JOIN (SELECT unnest($ids::VARCHAR[]) AS activity_id) AS asked "
-    "USING (activity_id)"
-)
+# Facts that every interaction shares; the same few thousand rows for all.
+SHARED = ("account", "directory_entry", "crm_user")
 
 
 @dataclass(frozen=True)
@@ -39,20 +36,34 @@ class Explanation:
     summary: str
 
 
-def explain(store: Store, interaction_id: str) -> Explanation:
+# Gives an engine that knows the shared facts of a store already.
+EngineMaker = Callable[[Store], Engine]
+
+
+def engine_of(store: Store) -> Engine:
+    """Return an engine that knows the facts which every interaction of the store shares; it explains one of them."""
+    return prepare(settings_of(store), {kind: _facts(store, kind, "", {}) for kind in SHARED})
+
+
+def explain(store: Store, interaction_id: str, engine_of: EngineMaker = engine_of) -> Explanation:
     """Return the explanation of the interaction with this id, or with the only id that begins so.
 
     Raises:
         ConfigurationError: when no interaction, or more than one, has such an id.
     """
     interaction, evidence = measures.interaction_with_evidence(store, interaction_id)
-    settings = _settings(store)
+    settings = settings_of(store)
     facts, fates = _surroundings(store, interaction, evidence, settings.window_after)
-    verdicts = weigh(settings, facts, interaction, fates)
+    verdicts = weigh(settings, facts, interaction, fates, engine_of(store))
     return Explanation(interaction, evidence, _holders(store, interaction), verdicts, summary(interaction, verdicts))
 
 
-def _settings(store: Store) -> EngineSettings:
+def settings_of(store: Store) -> EngineSettings:
+    """Return the settings that the store's interactions were folded with, those of the last run.
+
+    Raises:
+        ConfigurationError: when there was no run.
+    """
     run = store.last_run()
     if run is None:
         raise ConfigurationError(f"the store {store.path} holds no run; make one: bypassflow replay PATH --db FILE")
@@ -101,8 +112,7 @@ def _surroundings(
     fates = store.rows(
         f"""
         WITH named AS (
-            SELECT activity_id FROM (SELECT activity_id, unnest(keys) AS key FROM activity)
-            SEMI JOIN (SELECT unnest($keys::VARCHAR[]) AS key) AS own USING (key)
+            SELECT activity_id FROM activity WHERE list_has_any(keys, $keys::VARCHAR[])
             UNION ALL SELECT $ticket::VARCHAR WHERE $ticket IS NOT NULL
         ),
         near AS (
@@ -121,14 +131,15 @@ def _surroundings(
                 OR (len($customers::VARCHAR[]) = 0 AND list_has_any(representative_ids, $people::VARCHAR[]))
         ),
         latest AS (
-            SELECT activity_id, kind, logged_from, logged_to, keys
+            SELECT activity_id, rowid AS fact_row, kind, logged_from, logged_to, keys
             FROM activity
+            -- Found by their numbers, rows cost nothing where they are not.
             WHERE rowid IN (SELECT activity.rowid FROM activity SEMI JOIN said USING (activity_id))
             QUALIFY row_number() OVER (PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, raw_id DESC) = 1
         ),
         weighed AS (
             SELECT
-                said.*, logged_from,
+                said.*, fact_row, logged_from,
                 activity_id = $ticket OR list_has_any(keys, $keys::VARCHAR[]) AS is_named,
                 logged_to >= $since AND logged_from <= $until AND (
                     list_has_any(customer_ids, $customers::VARCHAR[])
@@ -137,7 +148,7 @@ def _surroundings(
             FROM said JOIN latest USING (activity_id)
         )
         SELECT activity_id, status::VARCHAR AS status, tier::VARCHAR AS tier, interaction_id, customer_ids,
-            representative_ids
+            representative_ids, fact_row
         FROM weighed
         WHERE is_named OR is_near
         ORDER BY coalesce(is_named, false) DESC, abs(epoch_us(logged_from) - epoch_us($ended_at::TIMESTAMP)),
@@ -146,7 +157,13 @@ def _surroundings(
         """,
         parameters,
     )
-    ids = {"ids": [fate["activity_id"] for fate in fates]}
+    activities = _facts(
+        store,
+        "activity",
+        "WHERE rowid IN (SELECT unnest($rows::BIGINT[]))",
+        {"rows": [fate.pop("fact_row") for fate in fates]},
+    )
+    named = {contact for ids in activities.column("contact_ids").to_pylist() for contact in ids or ()}
     facts = {
         "observation": _facts(
             store,
@@ -159,24 +176,17 @@ def _surroundings(
                 "last_at": max(starts, default=None),
             },
         ),
-        "activity": _facts(
-            store,
-            "activity",
-            f"WHERE rowid IN ({_VERSIONS}) QUALIFY row_number() OVER "
-            "(PARTITION BY activity_id ORDER BY updated_at DESC NULLS LAST, activity.raw_id DESC) = 1",
-            ids,
-        ),
+        "activity": activities,
         # Every version: an older one may hold what the latest does not.
         "contact": _facts(
             store,
             "contact",
             "SEMI JOIN (SELECT contact_id FROM contact WHERE list_contains(tokens, $token) UNION "
-            f"SELECT unnest(contact_ids) FROM activity WHERE rowid IN ({_VERSIONS})"
-            ") AS asked USING (contact_id)",
-            ids | {"token": interaction["token"]},
+            "SELECT unnest($named::VARCHAR[])) AS asked USING (contact_id)",
+            {"token": interaction["token"], "named": sorted(named)},
         ),
+        "feed_progress": _facts(store, "feed_progress", "", {}),
     }
-    facts |= {kind: _facts(store, kind, "", {}) for kind in ("account", "directory_entry", "crm_user", "feed_progress")}
     return facts, {fate["activity_id"]: fate for fate in fates}
 
 

@@ -266,10 +266,20 @@ def dimension_values(store: Store) -> dict[str, list[str]]:
     return row
 
 
+def accounts(store: Store) -> list[Row]:
+    """Return the rows of the view `accounts`: for each source of raw events what each became."""
+    return store.rows("SELECT * FROM accounts ORDER BY source")
+
+
 def audit(store: Store) -> list[Row]:
-    """Return the accounts: for each source of raw events what each became, and how many are unaccounted for."""
+    """Return the accounts, with the reasons for which raw events of the source were excluded."""
+    return audited(accounts(store))
+
+
+def audited(accounts: Sequence[Row]) -> list[Row]:
+    """Return accounts with the reasons that there were for excluding gathered in `excluded`."""
     rows = []
-    for account in store.rows("SELECT * FROM accounts ORDER BY source"):
+    for account in accounts:
         excluded = {reason: account[f"{reason}_count"] for reason in _EXCLUSIONS if account[f"{reason}_count"]}
         names = ("source", "raw_count", "interaction_count", "duplicate_count")
         rows.append(
@@ -308,25 +318,31 @@ def interaction_with_evidence(store: Store, id_prefix: str) -> tuple[Row, list[R
     prefix = id_prefix.strip().lower()
     if not prefix:
         raise ConfigurationError("an interaction's id is missing; bypassflow interactions lists them")
-    found = store.rows(
-        "SELECT interaction_id FROM current_interaction WHERE starts_with(interaction_id, $prefix) ORDER BY 1 LIMIT 4",
-        {"prefix": prefix},
-    )
-    ids = [row["interaction_id"] for row in found]
-    if not ids:
-        raise ConfigurationError(f"no interaction's id begins with {id_prefix!r}; bypassflow interactions lists them")
-    if len(ids) > 1 and prefix not in ids:
-        more = ", ..." if len(ids) > 3 else ""
-        raise ConfigurationError(
-            f"several interactions' ids begin with {id_prefix!r}: {', '.join(ids[:3])}{more}; give more of it"
-        )
-    row: Row = store.rows(_ONE, {"id": prefix if prefix in ids else ids[0]})[0]
+    found = store.rows(_ONE, {"id": prefix})
+    row: Row = found[0] if found else store.rows(_ONE, {"id": _only_id(store, id_prefix, prefix)})[0]
     raw_events = _evidence(store, row)
     names = ("raw_id", "source", "file", "position")
     row["evidence"] = [
         {name: each[name] for name in names} | {"key": each["event_id"] or each["session_id"]} for each in raw_events
     ]
     return row, raw_events
+
+
+def _only_id(store: Store, said: str, prefix: str) -> str:
+    """Return the only interaction's id that begins so; `said` is how it was written."""
+    found = store.rows(
+        "SELECT interaction_id FROM current_interaction WHERE starts_with(interaction_id, $prefix) ORDER BY 1 LIMIT 4",
+        {"prefix": prefix},
+    )
+    ids: list[str] = [row["interaction_id"] for row in found]
+    if not ids:
+        raise ConfigurationError(f"no interaction's id begins with {said!r}; bypassflow interactions lists them")
+    if len(ids) > 1:
+        more = ", ..." if len(ids) > 3 else ""
+        raise ConfigurationError(
+            f"several interactions' ids begin with {said!r}: {', '.join(ids[:3])}{more}; give more of it"
+        )
+    return ids[0]
 
 
 _ONE: Final = f"""

@@ -64,6 +64,8 @@ class Store:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, placement: Placement | None) -> None:
         self.path = path
+        # Of a reader, the store that it reads: the same for all that read one opening of a file.
+        self.origin: Store = self
         self._db = connection
         self._placement = placement
         self._writer: BackgroundWriter | None = None
@@ -386,6 +388,7 @@ class Store:
         """Return the same store for another thread, for reading only; to be closed."""
         reader = Store(self._cursor() if self._is_attached else self._db.cursor(), self.path, None)
         reader._is_attached = self._is_attached
+        reader.origin = self.origin
         return reader
 
     # -- reading ------------------------------------------------------------------------------------------------------

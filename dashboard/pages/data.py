@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from dashboard.pages.rendering import Context, View
-from sinks import measures, silent
+from sinks import measures
 from sinks.sources import sources
 
 MOST_LETTERS: Final = 25
@@ -27,7 +27,7 @@ def data(view: View, status: Status) -> Context:
     return {
         "sources": sources(store),
         "letters": letters,
-        "silences": silent.warnings(store, view.language.zone, None, None),
+        "silences": view.answering.silences(store, None, None),
         "live": _live(status) if status is not None else None,
     }
 
@@ -41,5 +41,5 @@ def _live(status: Callable[[], dict[str, Any]]) -> Context:
 
 def accounts(view: View) -> Context:
     """Return what became of every raw event, by source."""
-    rows = measures.audit(view.store)
+    rows = measures.audited(view.answering.accounts(view.store))
     return {"accounts": rows, "excluded": sorted({reason for row in rows for reason in row["excluded"]})}

@@ -34,7 +34,7 @@ def interaction(view: View) -> Context:
         NotThere: when there is no interaction with this id, or more than one.
     """
     try:
-        told = explanations.explain(view.store, view.path["interaction_id"])
+        told = explanations.explain(view.store, view.path["interaction_id"], view.answering.engines.take)
     except ConfigurationError:
         raise NotThere(
             "there is no interaction with this id in the store; a replay may have given it another one"

@@ -52,10 +52,15 @@ class View:
     store: Store
     language: Language
     asked: Asked
-    annotations: Annotations | None
+    answering: Answering
     parameters: Mapping[str, str]
     path: Mapping[str, str]
     last_day: date | None
+
+    @property
+    def annotations(self) -> Annotations | None:
+        """Return where measures and labels are kept, if they are."""
+        return self.answering.annotations
 
     def filters(self, limit: int | None = None) -> Filters:
         """Return which interactions are meant."""
@@ -100,10 +105,11 @@ class Pages:
 
         def answer(store: Store) -> Context:
             language = Language(name, measures.zone_of(store))
-            last = _last_day(store, language)
+            start = self.answering.last_start(store)
+            last = None if start is None else language.local(start).date()
             meant = asked if asked.has_period or last is None or not has_period else asked.recent(last)
             parameters = dict(request.query_params)
-            view = View(store, language, meant, self.answering.annotations, parameters, dict(request.path_params), last)
+            view = View(store, language, meant, self.answering, parameters, dict(request.path_params), last)
             filters = view.filters()
             found: Context = {
                 "t": language,
@@ -207,8 +213,3 @@ def is_from_here(request: Request) -> bool:
     if origin is None:
         return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     return urlsplit(origin).netloc == request.headers.get("host")
-
-
-def _last_day(store: Store, language: Language) -> date | None:
-    found = store.rows("SELECT max(started_at) AS last FROM current_interaction")[0]["last"]
-    return None if found is None else language.local(found).date()

@@ -78,9 +78,13 @@ def curve(store: Store, hours: Sequence[float] = HOURS, filters: Filters = _ALL)
     `logged_share` of all traces had been logged by then: `logged_count` of `traced_count`, with its 95 % interval;
     None without a trace. Hours count to the minute.
     """
-    minutes = [(row["minute"], row["traced_count"]) for row in run(store, curve_query(filters))]
+    return curve_of([(row["minute"], row["traced_count"]) for row in run(store, curve_query(filters))], hours)
+
+
+def curve_of(minutes: Sequence[tuple[int, int]], hours: Sequence[float] = HOURS) -> list[Row]:
+    """Return the cumulative delay as `curve` does, from counts of traces by the minute in which they were logged."""
     total = sum(count for _, count in minutes)
-    rows = []
+    rows: list[Row] = []
     for hour in hours:
         logged = sum(count for minute, count in minutes if minute <= hour * 60)
         low, high = wilson(logged, total) or (None, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage as benchmark
-from benchmarks.coverage import KINDS, Trial, cover, coverage, main, measured_company
+from benchmarks.coverage import KINDS, Trial, cover, coverage, logging_company, main, measured_company
 
 
 def test_coverage_is_the_share_of_intervals_that_hold_their_truth() -> None:
@@ -26,6 +26,15 @@ def test_a_simulated_measure_has_its_effect_on_average() -> None:
         errors = [each[name].value - each[name].truth for each in found]
         spread = np.std(errors) / np.sqrt(len(errors))
         assert abs(np.mean(errors)) < 4 * spread
+
+
+def test_simulated_delays_are_those_that_they_are_said_to_be() -> None:
+    found = [dict(logging_company(np.random.default_rng(seed), 500)) for seed in range(60)]
+
+    assert [name.split(" h")[0] for name in found[0]] == ["logged 0.25", "logged 1", "logged 4", "logged 24"]
+    for name in found[0]:
+        errors = [each[name].value - each[name].truth for each in found]
+        assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(len(errors))
 
 
 def test_every_kind_is_printed_and_an_interval_that_lies_fails(
