@@ -103,6 +103,10 @@ Directory = Annotated[Path, typer.Argument(help="Directory with the files.")]
 Config = Annotated[
     Path | None, typer.Option(help="Configuration; default: bypassflow.toml in the given directory, if there is one.")
 ]
+CompanyConfig = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration; default: bypassflow.toml beside the store."),
+]
 Shapes = Annotated[Shape, typer.Option(help="How to print it.")]
 Values = Annotated[list[str] | None, typer.Option(metavar="VALUE", help="Only these; may be repeated.")]
 Since = Annotated[str | None, typer.Option(metavar="DATE", help="From this day or instant on, in the company's zone.")]
@@ -1531,6 +1535,62 @@ def sink(
             live, log, partition, stop, listen=listen, plan=plan, now=lambda: _now().replace(tzinfo=None), tell=_say,
             beside=site,
         )  # fmt: skip
+
+
+# Keeping a store
+
+
+@command
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
+    db: Database,
+    config: CompanyConfig = None,
+    annotations: AnnotationsFile = None,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Copy the secret key too: who has it can test guesses.")
+    ] = False,
+) -> None:
+    """Copy a store and what belongs to it into a folder.
+
+    The store, its annotations and the configuration, with a manifest of checksums and of the rows of each table. While
+    a sink writes the store, give its newest snapshot: --db SNAPSHOTS/current/NAME.duckdb.
+    """
+    from pipeline.configuration import FILE_NAME
+    from sinks.annotations import beside
+    from sinks.backup import Part, back_up
+
+    company = _company([db.absolute().parent], config)
+    parts: dict[Part, Path] = {
+        "annotations": annotations or beside(db),
+        "configuration": config or company.base / FILE_NAME,
+    }
+    if with_key:
+        parts["key"] = company.key_path
+    made = back_up(db, folder, parts, taken_at=_now(), bypassflow_version=__version__)
+    size = sum(file.byte_count for file in made.files)
+    names = ", ".join(file.part for file in made.files)
+    _say(f"wrote {folder}: {names}; {sum(made.row_counts.values()):,} rows, {size:,} bytes")
+    if not with_key:
+        _say("the key is not in it; keep a copy of it elsewhere, for without it new records meet none of these rows")
+
+
+@command
+def restore(
+    folder: Annotated[Path, typer.Argument(help="Folder that `backup` made.")],
+    db: Database,
+    company: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Put configuration and key into this directory, too.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Put a backup in place, after checking all of it.
+
+    Checksums and the rows of every table are held against the manifest first; the store takes its place last.
+    """
+    from sinks.restoring import restore as put_back
+
+    for path, part in put_back(folder, db, company, replaces=force).items():
+        _say(f"restored {path} ({part})")
 
 
 # Answers for people and programs

@@ -85,6 +85,15 @@ def is_old(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
     return version < catalog.SCHEMA_VERSION
 
 
+def require_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise a ConfigurationError when a database is no store, or one of another version."""
+    if is_old(connection, path):
+        raise ConfigurationError(
+            f"the store {path} was written by an older bypassflow; a command that reads it brings it up to "
+            f"date, such as bypassflow audit --db {path.name}"
+        )
+
+
 def quoted(path: Path) -> str:
     """Return a path as a text in SQL."""
     return "'" + str(path).replace("'", "''") + "'"

@@ -12,8 +12,12 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Final
 
 from pipeline.errors import ConfigurationError, TransientError
+
+# How the name of a copy ends that was made before the schema was changed.
+ASIDE_SUFFIX: Final = ".backup"
 
 
 class Placement:
@@ -72,6 +76,25 @@ class Placement:
         for path in (self.draft, self.draft.with_name(f"{self.draft.name}.wal")):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.spill, ignore_errors=True)
+
+    def keep_aside(self, reason: str) -> Path:
+        """Keep a copy of the store as it is, beside it; return where. To be called while nobody has it open.
+
+        Raises:
+            TransientError: when there is not enough room.
+        """
+        kept = self.target.with_name(f"{self.target.name}.{reason}{ASIDE_SUFFIX}")
+        needed, free = self.target.stat().st_size, shutil.disk_usage(self.target.parent).free
+        if free < 2 * needed:
+            raise TransientError(
+                f"{free / 1e6:,.1f} MB free in {self.target.parent}, and {2 * needed / 1e6:,.1f} MB are needed for a "
+                "copy of the store before its schema is changed; free some space"
+            )
+        shutil.copy2(self.target, self.draft)
+        _sync(self.draft)
+        os.replace(self.draft, kept)
+        _sync(kept.parent)
+        return kept
 
     def settle(self) -> None:
         """Move the finished draft to its place, for good: afterwards no crash can take it back."""

@@ -24,7 +24,7 @@ from pipeline.sources.registry import Batch, DeadLetter
 from schemas.facts import SCHEMAS
 from sinks import catalog, observations, windows
 from sinks.appending import Appender, BackgroundWriter, with_constants
-from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, is_old, quoted
+from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, is_old, quoted, require_current
 from sinks.copying import copy_facts
 from sinks.failures import explained
 from sinks.placement import Placement
@@ -114,7 +114,7 @@ class Store:
     def open(
         cls, path: Path, read_only: bool = True, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
     ) -> Store:
-        """Open a store that was published. One of an older version is brought up to date first.
+        """Open a store that was published. One of an older version is brought up to date first; a copy of it stays.
 
         Raises:
             ConfigurationError: when there is none, it is none, a newer version wrote it, or another process holds it.
@@ -130,6 +130,11 @@ class Store:
                 connection = connect(str(placement.target), placement, memory_limit, threads, read_only)
                 if is_old(connection, path):
                     if not read_only:
+                        version = catalog.version_of(connection)
+                        connection.execute("CHECKPOINT")
+                        connection.close()
+                        placement.keep_aside(f"schema-{version}")
+                        connection = connect(str(placement.target), placement, memory_limit, threads, read_only)
                         catalog.migrate(connection, catalog.released(), catalog.SCHEMA_VERSION)
                     else:
                         connection.close()
@@ -163,11 +168,7 @@ class Store:
             try:
                 connection.execute(f"ATTACH {quoted(placement.target)} AS {_ALIAS} (READ_ONLY); USE {_ALIAS}")
                 check_whole(connection, _ALIAS, path)
-                if is_old(connection, path):
-                    raise ConfigurationError(
-                        f"the store {path} was written by an older bypassflow; a command that reads it brings it up to "
-                        f"date, such as bypassflow audit --db {path.name}"
-                    )
+                require_current(connection, path)
             except BaseException:
                 connection.close()
                 raise

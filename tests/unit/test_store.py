@@ -437,6 +437,21 @@ def test_a_store_of_version_2_counts_late_facts_from_now_on(path: Path, read_onl
         assert outcomes(store) == {"i1": "traced"}
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_copy_of_a_store_stays_when_its_schema_is_changed(path: Path, read_only: bool) -> None:
+    second_version(path)
+
+    Store.open(path, read_only).close()
+
+    kept = path.with_name("bypass.duckdb.schema-2.backup")
+    assert leftovers(path.parent) == [path.name, kept.name]
+    with duckdb.connect(str(kept), read_only=True) as connection:
+        assert connection.execute("SELECT max(version) FROM schema_version").fetchall() == [(2,)]
+    kept.replace(path)
+    with Store.open(path) as store:
+        assert outcomes(store) == {"i1": "traced"}
+
+
 def test_a_migration_that_fails_leaves_the_store_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old_store(path)
     broken = Migration(1, "broken", MIGRATION.sql + "; SELECT * FROM nowhere")
