@@ -7,6 +7,7 @@ live changes. Facts are the log from which every result can be folded again.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -66,6 +67,8 @@ class Store:
         self.path = path
         # Of a reader, the store that it reads: the same for all that read one opening of a file.
         self.origin: Store = self
+        # Spent on queries since it was opened.
+        self.query_seconds = 0.0
         self._db = connection
         self._placement = placement
         self._writer: BackgroundWriter | None = None
@@ -396,8 +399,11 @@ class Store:
 
     def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
         """Return what a query finds, as an Arrow table."""
+        began = time.perf_counter()
         with explained(self.path):
-            return self._db.sql(sql, params=parameters or None).to_arrow_table()
+            found = self._db.sql(sql, params=parameters or None).to_arrow_table()
+        self.query_seconds += time.perf_counter() - began
+        return found
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, Any]]:
         """Return what a query finds, one dictionary per row."""

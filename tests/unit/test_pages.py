@@ -99,6 +99,12 @@ def test_a_page_over_an_empty_store_says_what_to_do(empty: TestClient, path: str
         assert "bypassflow replay PATH --db FILE" in text_of(told.text)
 
 
+def test_a_page_tells_how_long_the_store_took(client: TestClient) -> None:
+    told = client.get("/explore").headers["server-timing"]
+
+    assert 0 < float(told.removeprefix("store;dur="))
+
+
 def test_every_link_leads_to_something(client: TestClient) -> None:
     # One address of each form: with the same names of parameters, and values of the path left out.
     seen: dict[str, str] = {}
