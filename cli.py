@@ -17,7 +17,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from agents.crm_database.pulling import Target
     from agents.dead_letters import DeadLetters
     from agents.processes import Child
+    from agents.receivers.outbox import Outbox
+    from agents.watched import WorkerWatch
     from dashboard.notifying import Deliver
     from dashboard.web import Site
     from pipeline.identifiers import Identifiers
@@ -1240,6 +1242,12 @@ Name = Annotated[
     typer.Option(help="Name of this worker, the same over restarts: its coming back then moves no partitions."),
 ]
 LISTEN = "127.0.0.1:8766"
+Watching = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="HOST:PORT", help="Where to answer /metrics, /healthz and /readyz; not said: nowhere."
+    ),
+]
 
 
 @command
@@ -1248,15 +1256,21 @@ def worker(
     bootstrap: Bootstrap = None,
     only: Annotated[Role | None, typer.Option(help="Only this agent; default: both, in a process each.")] = None,
     name: Name = None,
+    metrics: Watching = None,
 ) -> None:
     """Run the agents of the live pipeline.
 
     Ingest turns raw messages into facts, correlate folds facts into outcomes. Any number of workers may run; a worker
-    may be killed at any time.
+    may be killed at any time. Without --only, ingest answers at the port of --metrics and correlate at the next one.
     """
     if only is None:
         arguments = _live_arguments(config, bootstrap)
-        _supervise([_worker_child(role, arguments, name and f"{name}-{role}") for role in reversed(Role)])
+        _supervise(
+            [
+                _worker_child(role, [*arguments, *_watching(metrics, place)], name and f"{name}-{role}")
+                for place, role in reversed(list(enumerate(Role)))
+            ]
+        )
         return
     from agents.access import faust_options
     from agents.lag import correlate_group, ingest_group
@@ -1275,11 +1289,28 @@ def worker(
     fetch = SMALL_FETCH if only is Role.INGEST else LARGE_FETCH
     agent = make_app(group(settings, company_id), faust_options(settings, credentials), name, fetch)
     run = _run_ingest if only is Role.INGEST else _run_correlate
-    run(agent, company, identifiers, log, settings)
+    from agents.watched import WorkerWatch
+    from sinks.running import address
+
+    watch = WorkerWatch(agent, settings, credentials, None if metrics is None else address(metrics), _say)
+    run(agent, company, identifiers, log, settings, watch)
 
 
-def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+def _watching(listen: str | None, place: int) -> list[str]:
+    """Return the option for the worker at this place among several: each answers at a port of its own."""
+    from sinks.running import address
+
+    if listen is None:
+        return []
+    host, port = address(listen)
+    return ["--metrics", f"{f'[{host}]' if ':' in host else host}:{port + place if port else 0}"]
+
+
+def _run_ingest(
+    agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings, watch: WorkerWatch
+) -> None:
     from agents.app import run
+    from agents.figures import IngestFigures
     from agents.ingest import Ingest, add_ingest
     from agents.processes import give_way
     from pipeline.ceiling import Ceiling
@@ -1293,23 +1324,29 @@ def _run_ingest(agent: Any, company: Company, identifiers: Identifiers, log: Log
         settings.fact_partitions,
         Ceiling(),
         _now,
+        IngestFigures(watch.registry),
     )
     add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
+    watch.begin()
     give_way()
     run(agent)
 
 
-def _run_correlate(agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings) -> None:
+def _run_correlate(
+    agent: Any, company: Company, identifiers: Identifiers, log: Log, settings: KafkaSettings, watch: WorkerWatch
+) -> None:
     from agents.app import run
     from agents.correlate import Correlate, add_correlate
+    from agents.figures import CorrelateFigures
     from pipeline.configuration import engine_settings
     from pipeline.correlation import Correlator
     from schemas.topics import FACTS, partition_of
 
     rules = engine_settings(company.configuration, identifiers)
     partition = partition_of(rules.company_id, settings.fact_partitions)
-    correlate = Correlate(lambda: Correlator(rules, partition, log), _say)
+    correlate = Correlate(lambda: Correlator(rules, partition, log), _say, CorrelateFigures(watch.registry))
     desk = add_correlate(agent, correlate, settings.topic(FACTS), partition)
+    watch.begin(lambda: correlate.busy_with)
     run(agent, lambda: desk.do(correlate.finish))
 
 
@@ -1753,7 +1790,7 @@ def _print_notices(db: Path, company: Company, kept: Path) -> None:
 
 
 @command
-def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
+def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None, metrics: Watching = None) -> None:
     """Take in events as they happen.
 
     Runs all receivers of the configuration, which follow files, look into mailboxes, and listen for webhooks, mail and
@@ -1766,9 +1803,11 @@ def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
     from agents.receivers.reading import Reader
     from agents.receivers.running import run
     from agents.topics import require_topics
+    from agents.watched import watch_receivers
     from pipeline.identifiers import Identifiers
     from pipeline.received import Translator
     from schemas.topics import RAW_TOPICS
+    from sinks.running import address
 
     company = _company([Path()], config)
     settings = company.configuration
@@ -1781,6 +1820,10 @@ def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
             secrets.token_bytes(32), settings.company.region, settings.company.outside_prefixes, clear=True
         )
 
+    def watch(outbox: Outbox) -> AbstractContextManager[object]:
+        return nullcontext() if watched_at is None else watch_receivers(outbox, kafka, credentials, watched_at, _say)
+
+    watched_at = None if metrics is None else address(metrics)
     clear_identifiers()
     require_topics(kafka, credentials, RAW_TOPICS)
     with Positions(company.base / settings.receive.folder) as positions:
@@ -1791,6 +1834,7 @@ def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None) -> None:
             settings.receive,
             lambda: Reader(Translator(clear_identifiers), _now),
             _say,
+            watch,
         )
 
 

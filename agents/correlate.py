@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from typing import Any
 
 import faust
 
 from agents.app import Desk, entries_of
+from agents.figures import CorrelateFigures
 from pipeline.correlation import Correlator, Folded
 from pipeline.errors import Fenced
 from schemas.log import Entry
@@ -28,6 +30,8 @@ LONGEST_REST = 0.3
 CHECKPOINT_FACTS = 500_000
 CHECKPOINT_FOLDS = 8
 CHECKPOINT_SECONDS = 600.0
+# How often the engine's sizes are told. Unit: seconds.
+SIZED_EVERY = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,13 @@ class _Work:
 class Correlate:
     """One worker's part: a correlator while the partition is its own. `say` takes sentences for the log."""
 
-    def __init__(self, make: Callable[[], Correlator], say: Callable[[str], None]) -> None:
+    def __init__(self, make: Callable[[], Correlator], say: Callable[[str], None], figures: CorrelateFigures) -> None:
         self._make = make
         self._say = say
+        self._figures = figures
+        self._sized_at = 0.0
+        # What must be done before it can go on. Read by other threads.
+        self.busy_with: str | None = None
         self._correlator: Correlator | None = None
         self._checked_at = 0.0
         self._unchecked = _Work()
@@ -65,21 +73,26 @@ class Correlate:
         if self._correlator is not None:
             return
         begun = time.monotonic()
+        self.busy_with = "the engine is rebuilt from the log"
         correlator = self._make()
         recovery = correlator.start()
+        seconds = time.monotonic() - begun
+        self._figures.recovered(recovery, seconds)
         self._say(
             f"correlate goes on at facts {recovery.position}: {recovery.fact_count:,} facts folded again "
-            f"in {time.monotonic() - begun:.1f} s"
+            f"in {seconds:.1f} s"
         )
+        begun = time.monotonic()
         caught_up = correlator.catch_up()
-        self._correlator = correlator
+        self._figures.count(caught_up, time.monotonic() - begun)
+        self._correlator, self.busy_with = correlator, None
         again = _Work(recovery.message_count, recovery.fact_count, recovery.fold_count)
         self._checked_at, self._unchecked = time.monotonic(), again
         self._note(caught_up)
 
     def give_up(self) -> None:
         """Let go of the partition: another worker has it now."""
-        self._correlator = None
+        self._correlator = self.busy_with = None
 
     def fold(self, entries: Sequence[Entry], is_ours: Callable[[], bool]) -> None:
         """Fold messages; return once the broker keeps what follows from them, or when the partition is another's.
@@ -94,9 +107,20 @@ class Correlate:
             return
         self.begin()
         assert self._correlator is not None
-        self._note(self._correlator.fold(entries))
+        begun = time.monotonic()
+        folded = self._correlator.fold(entries)
+        self._figures.count(folded, time.monotonic() - begun)
+        self._note(folded)
+        self._tell_sizes(self._correlator)
         if self._unchecked.is_much or time.monotonic() - self._checked_at > CHECKPOINT_SECONDS:
             self.check()
+
+    def _tell_sizes(self, correlator: Correlator) -> None:
+        """Tell what the engine holds, from time to time: counting costs some of what a small fold does."""
+        if time.monotonic() - self._sized_at > SIZED_EVERY:
+            closed = correlator.closed_through
+            self._figures.hold(correlator.sizes(), None if closed is None else closed.replace(tzinfo=UTC).timestamp())
+            self._sized_at = time.monotonic()
 
     def _note(self, folded: Folded) -> None:
         self._unchecked = self._unchecked.after(folded)

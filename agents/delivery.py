@@ -18,6 +18,8 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 from mode.threads import MethodQueue
 
+from agents.standing import Position
+
 # Messages of a run at most. Agents take several at once, and the next process waits for all that one takes: the fewer,
 # the sooner all of them work at the same time.
 LONGEST_RUN: Final = 500
@@ -93,6 +95,14 @@ class Consumer(aiokafka.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def positions(self) -> dict[tuple[str, int], Position]:
+        """Return how far each partition is that the consumer has now. Safe from any thread."""
+        found = {}
+        for place in self.assignment():
+            end = self.highwater(place) or 0
+            found[place.topic, place.partition] = Position(min(end, self._committed_offset.get(place) or 0), end)
+        return found
 
     async def _drain_messages(self, fetcher: Any) -> None:
         is_whole = True

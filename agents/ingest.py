@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 import faust
 
 from agents.app import Desk, entries_of
+from agents.figures import IngestFigures
 from pipeline.ceiling import Ceiling
 from pipeline.errors import ConfigurationError
 from pipeline.fact_messages import letter_drafts, pack_facts
@@ -34,6 +36,7 @@ class Ingest:
         partitions: int,
         ceiling: Ceiling,
         now: Callable[[], datetime],
+        figures: IngestFigures,
     ) -> None:
         """`partitions`: how many the facts topic has; `now` tells the time, aware."""
         self._intake = intake
@@ -42,6 +45,7 @@ class Ingest:
         self._partitions = partitions
         self._ceiling = ceiling
         self._now = now
+        self._figures = figures
 
     def take(self, messages: Sequence[RawMessage]) -> None:
         """Send on what messages mean; return once the broker keeps it.
@@ -50,12 +54,14 @@ class Ingest:
             TransientError: when the broker did not confirm it.
             ConfigurationError: when too many of the last messages cannot be used; nothing is sent on then.
         """
+        begun = time.monotonic()
         taken = self._intake.take(messages, self._now())
         if (problem := self._ceiling.problem(taken)) is not None:
             raise ConfigurationError(problem)
         partition = partition_of(self._company_id, self._partitions)
         facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
         self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions))
+        self._figures.count(taken, time.monotonic() - begun)
 
 
 def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: str) -> Desk:

@@ -8,20 +8,14 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query
 from starlette.responses import JSONResponse, Response
 
-from dashboard import counting as figures
 from dashboard.api import Answering
 from dashboard.api_models import Health, Readiness
 from dashboard.api_questions import Nothing
 from dashboard.counting import Counting
 from dashboard.problems import documented
 from pipeline.errors import TransientError
-from sinks.store import Store
-
-_GAUGES = {
-    "bypassflow_store_interactions": ("Interactions in the store", "FROM current_interaction"),
-    "bypassflow_store_pending": ("Pending interactions", "FROM current_interaction WHERE outcome = 'pending'"),
-    "bypassflow_store_dead_letters": ("Records that could not be used", "FROM dead_letter"),
-}
+from sinks import figures
+from sinks.consumer import problem_of
 
 
 def add(app: FastAPI, answering: Answering, *, status: Callable[[], dict[str, Any]] | None, counting: Counting) -> None:
@@ -36,8 +30,8 @@ def add(app: FastAPI, answering: Answering, *, status: Callable[[], dict[str, An
     def readyz(asked: Annotated[Nothing, Query()]) -> Response:
         """Tell whether the store answers and, over a running sink, whether it is followed."""
         told = status() if status is not None else {"state": "running"}
-        if told["state"] != "running":
-            raise TransientError(f"the sink is {told['state']}: {told.get('reason') or 'it does not say why'}")
+        if (problem := problem_of(told)) is not None:
+            raise TransientError(problem)
         answering.asking.ask(lambda store: store.last_run())
         details = {name: told[name] for name in ("watermark", "closed_through", "folded") if name in told}
         return JSONResponse({"state": "running", "details": details})
@@ -56,17 +50,7 @@ def add(app: FastAPI, answering: Answering, *, status: Callable[[], dict[str, An
     )
     def metrics(asked: Annotated[Nothing, Query()]) -> Response:
         """Tell the server's and the store's figures."""
-        gauges = answering.asking.ask(_gauges)
+        told = answering.asking.ask(figures.store_metrics)
         if status is not None:
-            told = status()
-            waiting = float(sum(each["waiting"] for each in told.get("topics", {}).values()))
-            gauges["bypassflow_sink_waiting"] = ("Records of the log that the sink has not applied yet", waiting)
-            is_running = float(told["state"] == "running")
-            gauges["bypassflow_sink_running"] = ("1: the sink follows the log", is_running)
-        return Response(counting.text(gauges), media_type=f"{figures.MEDIA_TYPE}; version=0.0.4")
-
-
-def _gauges(store: Store) -> dict[str, tuple[str, float]]:
-    counts = ", ".join(f"(SELECT count(*) {source}) AS {name}" for name, (_, source) in _GAUGES.items())
-    (row,) = store.rows(f"SELECT {counts}")
-    return {name: (meaning, float(row[name])) for name, (meaning, _) in _GAUGES.items()}
+            told = [*told, *figures.sink_metrics(status())]
+        return Response(counting.text(told), media_type=f"{figures.MEDIA_TYPE}; version=0.0.4")

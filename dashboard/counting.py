@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 
-MEDIA_TYPE: Final = "text/plain"
+from sinks.figures import Told
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -23,17 +26,18 @@ class Counting:
         self._seconds = Histogram(
             "bypassflow_http_request_seconds", "Seconds until an answer was sent", ("path",), registry=self._registry
         )
-        self._gauges: dict[str, Gauge] = {}
+        ProcessCollector(registry=self._registry)
+        self._told = Told()
+        self._registry.register(self._told)
+        self._telling = threading.Lock()
 
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a template and never what was asked."""
         self._requests.labels(path, method if method in _METHODS else "other", str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def text(self, gauges: Mapping[str, tuple[str, float]]) -> bytes:
-        """Return all figures in Prometheus' text format, with gauges: a meaning and a value by name."""
-        for name, (meaning, value) in gauges.items():
-            if name not in self._gauges:
-                self._gauges[name] = Gauge(name, meaning, registry=self._registry)
-            self._gauges[name].set(value)
-        return generate_latest(self._registry)
+    def text(self, metrics: Iterable[Metric]) -> bytes:
+        """Return all figures in Prometheus' text format, with what is told beside them."""
+        with self._telling:
+            self._told.metrics = metrics
+            return generate_latest(self._registry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -35,6 +35,8 @@ LONGEST_REST: Final = 0.3
 SETTLE_EVERY: Final = 180.0
 # Below this the disk may fill up within one merge.
 LEAST_FREE_BYTES: Final = 512_000_000
+# A round takes a fraction of a second, and minutes when a large store is merged. Unit: seconds.
+STUCK_AFTER: Final = 300.0
 _PAUSE: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
 
@@ -50,6 +52,10 @@ class Status:
     last: Applied = field(default_factory=Applied)
     last_at: datetime | None = None
     last_seconds: float = 0.0
+    batch_count: int = 0
+    batch_seconds: float = 0.0
+    # When it last looked at its topics, in seconds of the monotonic clock.
+    round_at: float = 0.0
 
 
 class Consumer:
@@ -83,7 +89,7 @@ class Consumer:
         self._is_full = False
         self._wait = _PAUSE
         # Replaced whole, so that other threads may read it.
-        self.status = Status()
+        self.status = Status(round_at=time.monotonic())
 
     def run(self, stop: threading.Event) -> None:
         """Follow the log until `stop` is set.
@@ -94,6 +100,7 @@ class Consumer:
         """
         while not stop.is_set():
             begun = time.monotonic()
+            self.status = replace(self.status, round_at=begun)
             pause = self._round()
             if not self._is_full or self.status.state != "running":
                 stop.wait(max(0.0, pause - (time.monotonic() - begun)))
@@ -131,7 +138,13 @@ class Consumer:
             self._outcome_bytes = 2 * self._outcome_bytes if is_stuck else self._batch_bytes
         seconds = time.monotonic() - begun
         self.status = replace(
-            self.status, total=self.status.total + applied, last=applied, last_at=self._now(), last_seconds=seconds
+            self.status,
+            total=self.status.total + applied,
+            last=applied,
+            last_at=self._now(),
+            last_seconds=seconds,
+            batch_count=self.status.batch_count + 1,
+            batch_seconds=self.status.batch_seconds + seconds,
         )
         if applied.damaged_count:
             self._tell(f"{applied.damaged_count} messages could not be read and were passed; /status counts them")
@@ -215,12 +228,23 @@ class Consumer:
             self.status = replace(self.status, state=state, reason=reason)
 
 
+def problem_of(status: Mapping[str, Any]) -> str | None:
+    """Return why a sink with this status, see `status_of`, does not follow the log; None when it does."""
+    if status["state"] != "running":
+        return f"the sink is {status['state']}: {status.get('reason') or 'it does not say why'}"
+    silent = status.get("seconds_since_round", 0.0)
+    if silent > STUCK_AFTER:
+        return f"the sink has not looked at its topics for {silent:.0f} seconds; see its log, and start it again"
+    return None
+
+
 def status_of(consumer: Consumer, live: LiveStore) -> dict[str, Any]:
     """Return the status as texts and numbers; what the store itself counts is added by `sinks.serving`."""
     status, progress = consumer.status, live.progress
     return {
         "state": status.state,
         "reason": status.reason,
+        "seconds_since_round": round(time.monotonic() - status.round_at, 1),
         "topics": {
             topic: {
                 "position": progress.offsets[topic],
@@ -235,6 +259,11 @@ def status_of(consumer: Consumer, live: LiveStore) -> dict[str, Any]:
         "closed_through": _text(progress.closed_through),
         "damaged_count": progress.damaged_count,
         "applied": vars(status.total),
+        "work": {
+            "batch_count": status.batch_count,
+            "batch_seconds": round(status.batch_seconds, 3),
+            "fold_seconds": round(live.fold_seconds, 3),
+        },
         "last_batch": {**vars(status.last), "at": _text(status.last_at), "seconds": round(status.last_seconds, 3)},
     }
 

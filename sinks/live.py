@@ -6,6 +6,7 @@ order the three topics come, the store ends the same; after a crash it stands wh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -83,6 +84,8 @@ class LiveStore:
         self.store = store
         self._company_id = company_id
         self._partition = partition
+        # Spent on merging what is new into what is old.
+        self.fold_seconds = 0.0
         self._load()
 
     def __enter__(self) -> Self:
@@ -131,7 +134,7 @@ class LiveStore:
             self._load()
             raise
         self._progress = progress
-        self.store.fold(None)
+        self._fold(None)
         return applied
 
     def settle(self) -> None:
@@ -146,9 +149,14 @@ class LiveStore:
                         self.store.connection.execute(
                             f"DELETE FROM late_fact WHERE {condition} AND {key} IN (SELECT {key} FROM current_{kind})"
                         )
-        self.store.fold()
+        self._fold()
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _fold(self, minimum_rows: int | None = 1) -> None:
+        begun = time.monotonic()
+        self.store.fold(minimum_rows)
+        self.fold_seconds += time.monotonic() - begun
 
     def _load(self) -> None:
         """Take up what the store says of itself."""

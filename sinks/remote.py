@@ -78,6 +78,8 @@ class RemoteAnswers:
             TransientError: when it does not answer, or does not follow the log.
         """
         found: dict[str, Any] = orjson.loads(self._ask("healthz", {}))
+        if found["state"] != "running":
+            raise TransientError(f"{found['state']}: {found['reason']}")
         return found
 
     def _unpacked(self, path: str, values: Mapping[str, object]) -> Pack:

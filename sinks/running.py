@@ -64,9 +64,15 @@ def run(
         parts.callback(stop.set)
 
         def status() -> dict[str, Any]:
-            taken_at = snapshots.taken_at if snapshots is not None else None
-            age = None if taken_at is None else (now() - taken_at).total_seconds()
-            return status_of(consumer, live) | {"partition": partition, "snapshot_age_seconds": age}
+            told = status_of(consumer, live) | {"partition": partition}
+            if snapshots is not None:
+                age = None if snapshots.taken_at is None else (now() - snapshots.taken_at).total_seconds()
+                told["snapshot"] = {
+                    "age_seconds": age,
+                    "seconds": snapshots.seconds,
+                    "failure_count": snapshots.failure_count,
+                }
+            return told
 
         server = parts.enter_context(Server(live.store, status, host, port))
         tell(f"following partition {partition} into {live.store.path}; questions are answered at {server.url}")

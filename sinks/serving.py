@@ -18,11 +18,14 @@ from typing import Any, Final, Self
 
 import duckdb
 import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
 from schemas.packing import Pack, pack
+from sinks import figures
 from sinks.answers import StoreAnswers
 from sinks.asking import Asking
+from sinks.consumer import problem_of
 from sinks.measures import FILTERS
 from sinks.remote import pack_explanation
 from sinks.results import RESULTS
@@ -50,6 +53,7 @@ class Server:
         asked: dict[str, Callable[[Values], Answer]] = {
             "report": self._report, "interactions": self._interactions, "explain": self._explain,
             "audit": self._audit, "status": self._tell_status, "healthz": self._tell_health,
+            "readyz": self._tell_readiness, "metrics": self._tell_figures,
         }  # fmt: skip
         is_local = host == "localhost" or _is_loopback(host)
 
@@ -128,10 +132,19 @@ class Server:
         return _JSON, orjson.dumps(self._status() | counts, option=orjson.OPT_INDENT_2)
 
     def _tell_health(self, values: Values) -> Answer:
+        """Tell that the process lives; one that waits for its broker is not to be started again."""
         status = self._status()
-        if status["state"] != "running":
-            raise TransientError(f"{status['state']}: {status['reason']}")
-        return _JSON, orjson.dumps({"state": status["state"], "applied": status["applied"]})
+        return _JSON, orjson.dumps({name: status[name] for name in ("state", "reason", "applied")})
+
+    def _tell_readiness(self, values: Values) -> Answer:
+        if (problem := problem_of(self._status())) is not None:
+            raise TransientError(problem)
+        return _JSON, orjson.dumps({"state": "running"})
+
+    def _tell_figures(self, values: Values) -> Answer:
+        _allow(values, ())
+        stored = self._ask(lambda answers: figures.store_metrics(answers.store))
+        return CONTENT_TYPE_LATEST, figures.exposition([*stored, *figures.sink_metrics(self._status())])
 
     def _ask(self, question: Callable[[StoreAnswers], Any]) -> Any:
         return self._asking.ask(lambda store: question(StoreAnswers(store)))

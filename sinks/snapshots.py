@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -33,7 +34,10 @@ _ALIAS: Final = "snapshot"
 
 
 class Snapshots:
-    """Takes a snapshot of a store from time to time. `taken_at` is when the newest one was taken."""
+    """Takes a snapshot of a store from time to time.
+
+    `taken_at` is when the newest one was taken, `seconds` how long that took.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,8 @@ class Snapshots:
     ) -> None:
         """`now` gives the time, UTC; `tell` hears why there is no snapshot."""
         self.taken_at: datetime | None = None
+        self.seconds: float | None = None
+        self.failure_count = 0
         self._store = store.reader()
         self._folder = folder
         self._every = every
@@ -59,15 +65,16 @@ class Snapshots:
                 try:
                     self.take()
                 except BypassflowError as error:
+                    self.failure_count += 1
                     self._tell(f"no snapshot was taken: {error}")
         finally:
             self._store.close()
 
     def take(self) -> Path:
         """Take a snapshot now; return its folder."""
-        taken_at = self._now()
+        taken_at, begun = self._now(), time.monotonic()
         folder = write_snapshot(self._store, self._folder, taken_at)
-        self.taken_at = taken_at
+        self.taken_at, self.seconds = taken_at, time.monotonic() - begun
         return folder
 
 

@@ -56,6 +56,7 @@ class Outbox:
         self._tell = tell
         self._waiting: deque[_Parcel] = deque()
         self._record_count = self._byte_count = 0
+        self.confirmed_count = 0
         self._something = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -75,6 +76,14 @@ class Outbox:
     def waiting_count(self) -> int:
         """Records that no broker has confirmed yet."""
         return self._record_count
+
+    def problem(self) -> str | None:
+        """Return why nothing more can be taken in now; None when it can. Safe from any thread."""
+        if self._is_broker_away:
+            return "the broker did not confirm what it was sent last"
+        if self._record_count >= self._most_records or self._byte_count >= self._most_bytes:
+            return f"{self._record_count:,} records wait for the broker, and there is room for no more"
+        return None
 
     async def is_ready(self, patience: float) -> bool:
         """Return whether there is room and the broker answers within so many seconds.
@@ -166,6 +175,7 @@ class Outbox:
             except Exception as error:  # whoever waits has to hear of it, whatever it is; see _note
                 problem = error
             self._note(problem)
+            self.confirmed_count += len(drafts) if problem is None else 0
             for parcel in parcels:
                 self._record_count -= len(parcel.records)
                 self._byte_count -= parcel.size

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
 from agents.receivers.outbox import Outbox
@@ -43,6 +44,12 @@ class Receiver(Protocol):
 
 
 Build = Callable[[Outbox, Reader], Sequence[Receiver]]
+# Tells of the records on their way while it is entered.
+Watch = Callable[[Outbox], AbstractContextManager[object]]
+
+
+def _unwatched(outbox: Outbox) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 def run(
@@ -52,14 +59,15 @@ def run(
     settings: ReceiveSettings,
     reader: Callable[[], Reader],
     tell: Callable[[str], None],
+    watch: Watch = _unwatched,
 ) -> None:
-    """Receive until SIGTERM or SIGINT. `partitions` of each raw topic.
+    """Receive until SIGTERM or SIGINT. `partitions` of each raw topic; `watch` is entered meanwhile.
 
     Raises:
         BypassflowError: when it cannot start or go on.
     """
     try:
-        left = asyncio.run(_run(build, log, partitions, settings, reader, tell))
+        left = asyncio.run(_run(build, log, partitions, settings, reader, tell, watch))
     except (BypassflowError, OSError):
         raise
     except Exception as error:
@@ -81,6 +89,7 @@ async def _run(
     settings: ReceiveSettings,
     make_reader: Callable[[], Reader],
     tell: Callable[[str], None],
+    watch: Watch,
 ) -> int:
     """Return how many records were left unconfirmed at the end."""
     stop = asyncio.Event()
@@ -94,7 +103,8 @@ async def _run(
             await receiver.open()
             opened.append(receiver)
             tell(f"receiving: {receiver.name}")
-        await _work(opened, outbox, stop)
+        with watch(outbox):
+            await _work(opened, outbox, stop)
     finally:
         await asyncio.gather(*(receiver.close(_FINISHING) for receiver in opened), return_exceptions=True)
         await outbox.close(_SENDING)

@@ -6,8 +6,10 @@ import re
 from datetime import datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from agents.correlate import Correlate
+from agents.figures import CorrelateFigures
 from pipeline.correlation import Correlator
 from pipeline.errors import Fenced
 from pipeline.outcomes import OutcomeReader
@@ -27,7 +29,7 @@ def log() -> MemoryLog:
 
 
 def worker(log: MemoryLog) -> Correlate:
-    return Correlate(lambda: Correlator(SETTINGS, 0, log), lambda sentence: None)
+    return Correlate(lambda: Correlator(SETTINGS, 0, log), lambda sentence: None, CorrelateFigures(CollectorRegistry()))
 
 
 def arrive(log: MemoryLog, number: int, start: str | datetime = "09:00") -> list[Entry]:
@@ -98,7 +100,9 @@ def test_a_worker_that_often_dies_writes_a_checkpoint_before_its_restart_takes_l
         for number in range(8):  # within a minute and more, so that what they tell of time counts
             log.now_ms += 10_000
             entries += arrive(log, 8 * day + number, MONDAY + day * DAY)
-        Correlate(lambda: Correlator(SETTINGS, 0, log), said.append).fold(entries, lambda: True)
+        Correlate(lambda: Correlator(SETTINGS, 0, log), said.append, CorrelateFigures(CollectorRegistry())).fold(
+            entries, lambda: True
+        )
 
     days = [int(re.findall(r"([0-9,]+) facts folded again", sentence)[0]) // 8 for sentence in said]
     assert days == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1], "each day closes another one, so each is a fold of its own"

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from prometheus_client import CollectorRegistry
+
+from agents.figures import IngestFigures
 from agents.ingest import Ingest
 from pipeline.ceiling import Ceiling
 from pipeline.configuration import FILE_NAME, engine_settings, load
@@ -48,7 +51,15 @@ def test_clocks_that_jump_change_no_row(tmp_path: Path) -> None:
     rules = engine_settings(configuration, identifiers)
     clock = jumping(1)
     log = MemoryLog(TOPICS)
-    ingest = Ingest(Intake(identifiers, configuration), log, rules.company_id, 1, Ceiling(), clock)
+    ingest = Ingest(
+        Intake(identifiers, configuration),
+        log,
+        rules.company_id,
+        1,
+        Ceiling(),
+        clock,
+        IngestFigures(CollectorRegistry()),
+    )
     correlator = Correlator(rules, 0, log)
     correlator.start()
     naive = EARLIEST.replace(tzinfo=None)
