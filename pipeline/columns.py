@@ -19,6 +19,7 @@ DAY: Final = 86_400 * SECOND
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _TICK: Final = timedelta(microseconds=1)
+_FIRST: Final = (datetime.min - _EPOCH) // _TICK
 _ZONED: Final = pa.timestamp("us", "UTC")
 _WORD_BYTES: Final = 8
 _WORDS_AT_ONCE: Final = 1 << 17
@@ -50,9 +51,16 @@ def fact_table(kind: FactKind, columns: Mapping[str, Sequence[object] | pa.Array
 
 
 def ticks(values: Iterable[datetime | None], zone: ZoneInfo) -> list[int | None]:
-    """Return instants in microseconds since 1970, UTC. A value without a zone is local time of `zone`."""
+    """Return instants in microseconds since 1970, UTC. A value without a zone is local time of `zone`.
+
+    Raises:
+        OverflowError: when one lies before the year 1 in UTC, where Python knows no time.
+    """
     aware = [value if value is None or value.tzinfo is not None else value.replace(tzinfo=zone) for value in values]
-    instants: list[int | None] = pa.array(aware, _ZONED).cast(INSTANT).cast(pa.int64()).to_pylist()
+    numbers = pa.array(aware, _ZONED).cast(INSTANT).cast(pa.int64())
+    if (pc.min(numbers).as_py() or 0) < _FIRST:
+        raise OverflowError("an instant before the year 1")
+    instants: list[int | None] = numbers.to_pylist()
     return instants
 
 

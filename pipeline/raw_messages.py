@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from pipeline.errors import InvalidRecord
+from pipeline.json_text import TOO_DEEP, load_json
 from schemas.log import Entry
 from schemas.settings import SOURCE_NAME_PATTERN
 
 # As long as a line of a file may be. An array may be as long as a message.
 LONGEST_RECORD: Final = 1 << 20
+# Each becomes an object of ours, or a letter, whatever little it says: three million zeros took 15 GB.
+MOST_RECORDS: Final = 20_000
 DEFAULT_FORMAT: Final = "canonical_json"
 
 _SOURCE: Final = re.compile(SOURCE_NAME_PATTERN).fullmatch
@@ -111,11 +114,14 @@ class RawReader:
         except InvalidRecord as error:
             return (RawRecord(_default(message), str(entry.offset), None, data, message.lane, problem=str(error)),)
         try:
-            value = orjson.loads(data)
+            value = load_json(data)
         except orjson.JSONDecodeError as error:
             return (RawRecord(origin, place, None, data, lane, problem=_syntax(error)),)
         if type(value) is not list:
             return (RawRecord(origin, place, value, data, lane, _kind(value), _length_problem(data)),)
+        if len(value) > MOST_RECORDS:
+            problem = f"an array of {len(value):,} records; expected at most {MOST_RECORDS:,} in a message"
+            return (RawRecord(origin, place, None, data, lane, problem=problem),)
         parts = [(f"{place}#{number}", part, orjson.dumps(part)) for number, part in enumerate(value)]
         return [
             RawRecord(origin, part_place, part, written, lane, _kind(part), _length_problem(written))
@@ -191,7 +197,7 @@ def _syntax(error: orjson.JSONDecodeError) -> str:
     words = str(error)
     if "UTF-8" in words:
         return "no valid JSON; expected an object or an array of objects, in UTF-8"
-    if "depth" in words or "recursion" in words.lower():
+    if error.msg == TOO_DEEP or "depth" in words or "recursion" in words.lower():
         return "nested too deeply; expected an object or an array of objects"
     return "no valid JSON; expected an object or an array of objects"
 

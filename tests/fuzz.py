@@ -31,7 +31,8 @@ CORPUS: Final = Path(__file__).parent / "corpus"
 # What a parser may need above what it needed for whole files. No damaged file here is larger than some megabytes.
 MOST_MEBIBYTES: Final = 600
 _TOKENS: Final = (
-    b"null", b"true", b"[]", b"{}", b"[" * 200, b'{"a":' * 200, b'"', b"\\", b"\\u0000", b"\\ud800",
+    b"null", b"true", b"[]", b"{}", b"[" * 200, b"[" * 300 + b"]" * 300, b'{"a":' * 200,
+    b'"', b"\\", b"\\u0000", b"\\ud800",
     b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r\n", b"\n\n", b"\r", b"\t", b",", b";", b"|", b"=",
     b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"%s", b"=?utf-8?Q?=", b"=?x?B?////?=",
     b"-1", b"0", b"1e999", b"NaN", b"99999999999999999999999999", b"0001-01-01", b"9999-12-31T23:59:59Z",

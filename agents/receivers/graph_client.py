@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from pipeline.errors import TransientError
+from pipeline.json_text import load_json
 
 _ROOT: Final = "v1.0"
 # What one answer may hold, in pages where it is long, and how long it may take. Units: bytes, pages, seconds.
@@ -124,7 +125,7 @@ class GraphClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise GraphError(f"Graph cannot be reached at {self._graph_url}: {type(error).__name__}") from None
         try:
-            answer = orjson.loads(text) if text else {}
+            answer = load_json(text) if text else {}
         except orjson.JSONDecodeError:
             answer = {}
         seconds = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else 30

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pipeline.columns import fact_table
 from pipeline.errors import ConfigurationError
 from pipeline.identifiers import Identifiers
+from pipeline.json_text import load_json
 from pipeline.sources.asterisk import direction_of_context, epoch_of, party
 from pipeline.sources.asterisk_bridges import Bridges, Member, Talk
 from pipeline.sources.asterisk_layout import Layout, Names, by_header, by_mapping, by_shape, first_lines
@@ -240,7 +241,7 @@ class _Observer:
     def _joined_calls(self, extra: str, linked: str, source: str) -> list[str] | None:
         """Return the other calls that an attended transfer makes one with this."""
         try:
-            details = orjson.loads(extra)
+            details = load_json(extra)
         except orjson.JSONDecodeError:
             return None
         if not isinstance(details, dict):

@@ -20,6 +20,7 @@ import zstandard
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.json_text import load_json
 from pipeline.sources.canonical_records import RecordGatherer, explain
 from pipeline.sources.column_mapping import ColumnMapping, kinds_of
 from pipeline.sources.mapped_json import read_mapped_json
@@ -87,10 +88,11 @@ class CanonicalJsonl:
         if sample.is_directory or not line.startswith(b"{"):
             return None
         try:
-            kind = orjson.loads(line).get("kind")
+            kind = load_json(line).get("kind")
         except orjson.JSONDecodeError:
             return None
-        return Recognition(0.95, f"the first line is a record of kind {kind}") if kind in RECORD_MODELS else None
+        is_known = isinstance(kind, str) and kind in RECORD_MODELS
+        return Recognition(0.95, f"the first line is a record of kind {kind}") if is_known else None
 
     def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
         """Yield batches of facts, in the order of the file.
@@ -308,7 +310,7 @@ def _validate_together(lines: Sequence[bytes]) -> list[Any] | None:
 def _kind_of(line: bytes) -> str | None:
     """Return the kind of record that a refused line says it is."""
     try:
-        values = orjson.loads(line)
+        values = load_json(line)
     except orjson.JSONDecodeError:
         return None
     kind = values.get("kind") if isinstance(values, dict) else None

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from pipeline.identifiers import Identifiers
+from pipeline.json_text import load_json
 from pipeline.normalise import Normaliser
 from pipeline.sources.column_mapping import ColumnMapping, field_names
 from pipeline.sources.registry import Batch, DeadLetter, ReadContext
@@ -56,7 +57,7 @@ class RecordOutline:
     def shown_json(self, line: bytes) -> str:
         """Return a line of JSON with the values of parties masked."""
         try:
-            values = orjson.loads(line) if len(line) <= 100_000 else None
+            values = load_json(line) if len(line) <= 100_000 else None
         except orjson.JSONDecodeError:
             values = None
         if isinstance(values, dict):

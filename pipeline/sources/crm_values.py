@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.json_text import load_json
 from pipeline.sources.local_time import to_utc
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.source_options import text_option
@@ -87,7 +88,7 @@ def ids_in(value: object) -> list[str]:
     """
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         with suppress(orjson.JSONDecodeError):
-            value = orjson.loads(value)
+            value = load_json(value)
     if isinstance(value, dict):
         value = value.get("id", value.get("value"))
     each = value[:_MOST_IDS] if isinstance(value, list) else [value]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline.json_text import load_json
 from pipeline.sources.beside import Beside, Tie
 from pipeline.sources.crm_exports import Layout
 from pipeline.sources.crm_reader import as_far_as_it_goes, told_beside
@@ -69,7 +70,7 @@ def associated(record: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
         listed = listed.get("results")
     if isinstance(listed, str) and listed.startswith("["):  # a table that a connector wrote
         with suppress(orjson.JSONDecodeError):
-            listed = orjson.loads(listed)
+            listed = load_json(listed)
     found = []
     for each in listed if isinstance(listed, list) else ():
         other = id_of(each.get("id") if isinstance(each, dict) else each)

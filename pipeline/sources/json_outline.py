@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import ijson
 
-from pipeline.sources.json_records import DEEPEST, JsonForm
+from pipeline.json_text import DEEPEST
+from pipeline.sources.json_records import JsonForm
 
 _BROKEN: Final = (ijson.JSONError, ValueError, OverflowError)
 _OPENS: Final[dict[str, type[dict[str, Any]] | type[list[Any]]]] = {"start_map": dict, "start_array": list}

@@ -16,11 +16,10 @@ import ijson
 import orjson
 
 from pipeline.errors import InvalidRecord
+from pipeline.json_text import DEEPEST, TOO_DEEP, load_json
 from pipeline.sources.reading import Block, LongLine, blocks, open_bytes
 
 BLOCK_BYTES: Final = 4 << 20
-# No system nests its records deeper; what does is meant to cost memory.
-DEEPEST: Final = 100
 # Besides its own error ijson lets through what Python says of bytes that are no UTF-8 and of endless numbers.
 _BROKEN: Final = (ijson.JSONError, ValueError, OverflowError)
 _OPENS: Final = ("start_map", "start_array")
@@ -69,7 +68,7 @@ def form_of(start: bytes, lists: Collection[str] = ()) -> JsonForm | None:
         return JsonForm("record", name)
     line, end, _ = text.partition(b"\n")
     try:
-        orjson.loads(line)
+        load_json(line)
     except orjson.JSONDecodeError:
         return JsonForm("record")
     return JsonForm("line" if end else "record")
@@ -146,7 +145,7 @@ def _values(stream: BinaryIO, place: str) -> Iterator[Any]:
                 is_inside = event == "start_array" and key == place
             depth += opens
             if depth > DEEPEST:
-                raise InvalidRecord(f"nested more than {DEEPEST} levels deep")
+                raise InvalidRecord(TOO_DEEP)
     except _BROKEN:
         raise InvalidRecord("no valid JSON") from None
 
@@ -165,9 +164,11 @@ def _lines_of(block: Block) -> Iterator[JsonRecord]:
         if not line.strip():
             continue
         try:
-            value = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            yield JsonRecord(number, {}, "no valid JSON; expected one object a line", line.decode("utf-8", "replace"))
+            value = load_json(line)
+        except orjson.JSONDecodeError as error:
+            problem = TOO_DEEP if error.msg == TOO_DEEP else "no valid JSON"
+            text = line.decode("utf-8", "replace")
+            yield JsonRecord(number, {}, f"{problem}; expected one object a line", text)
             continue
         if isinstance(value, dict):
             yield JsonRecord(number, value)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from pipeline.errors import InvalidRecord
+from pipeline.json_text import load_json
 from pipeline.sources.beside import Tie, on_customers
 from pipeline.sources.crm_activities import address_ties, contacts_by_address, keys_of, time_logged
 from pipeline.sources.crm_modules import Tied
@@ -280,7 +281,7 @@ def _name(value: object) -> str:
         value = value[1] if len(value) > 1 else None
     if isinstance(value, str) and value.startswith("{"):
         with suppress(orjson.JSONDecodeError):
-            value = orjson.loads(value)
+            value = load_json(value)
     return text_of(value.get("en_US") if isinstance(value, dict) else value)
 
 

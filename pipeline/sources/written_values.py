@@ -16,6 +16,7 @@ from typing import Final
 import orjson
 
 from pipeline.errors import InvalidRecord
+from pipeline.json_text import load_json
 
 _MEMORY: Final = 50_000
 
@@ -119,7 +120,7 @@ def read_list(text: str) -> list[str]:
     text = text.strip()
     if text.startswith("["):
         try:
-            members = orjson.loads(text)
+            members = load_json(text)
         except orjson.JSONDecodeError:
             raise InvalidRecord("expected a list: a JSON array, or members between semicolons") from None
         return [str(member) for member in members]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.json_text import load_json
 from pipeline.sources.asterisk_layout import Layout, Names, by_header, by_mapping, first_lines
 from pipeline.sources.call_ends import End, direction_between, end_of_number, is_machine, machine_patterns
 from pipeline.sources.call_times import epoch, stamp
@@ -188,7 +189,7 @@ def _told(value: Mapping[str, Any], machines: Sequence[str], reader: InstantRead
         inner = value["msg"]
         if isinstance(inner, str):
             try:
-                inner = orjson.loads(inner)
+                inner = load_json(inner)
             except orjson.JSONDecodeError:
                 raise InvalidRecord("msg: no valid JSON") from None
         if not isinstance(inner, Mapping):

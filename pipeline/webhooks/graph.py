@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from pipeline.json_text import load_json
 from pipeline.received import content_number
 from pipeline.webhooks import proofs
 from pipeline.webhooks.exchange import Answer, Content, Refused, Request
@@ -80,7 +81,7 @@ class Graph:
             Refused: when it is none of our subscriptions.
         """
         try:
-            told = orjson.loads(request.body)
+            told = load_json(request.body)
         except orjson.JSONDecodeError:
             raise Refused(400, "expected JSON") from None
         notices = told.get("value") if isinstance(told, dict) else None

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline.json_text import load_json
 from pipeline.received import place_of_lines
 from pipeline.sources.meta import NETWORKS
 from pipeline.webhooks import proofs
@@ -52,7 +53,7 @@ class Meta:
         """Return the messages of a request, one a line."""
         proofs.check_digest(request, "x-hub-signature-256", self._secret)
         try:
-            payload = orjson.loads(request.body)
+            payload = load_json(request.body)
         except orjson.JSONDecodeError:
             raise Refused(400, "expected JSON") from None
         lines = [orjson.dumps(each, option=orjson.OPT_SORT_KEYS) for each in _messages(payload)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.json_records import DEEPEST, JsonForm, first_record, form_of, json_records
+from pipeline.json_text import DEEPEST
+from pipeline.sources.json_records import JsonForm, first_record, form_of, json_records
 
 LISTS = ("calls", "messages")
 
