@@ -1,5 +1,5 @@
 """Writes the pages of docs/reference that come from the code: commands, configuration, schemas,
-sources, the store and the API.
+sources, the store, the API and the figures.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    says which are stale, and fails
@@ -13,13 +13,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from tempfile import TemporaryDirectory
+from typing import Any, Final, cast
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 from pydantic import TypeAdapter
 from typer import Typer
 from typer.testing import CliRunner
 
+from agents.figures import CorrelateFigures, IngestFigures, OutboxCollector, PositionCollector
 from cli import app
+from dashboard.counting import Counting
 from dashboard.web import make_app
 from pipeline.sources import registry
 from schemas.export import json_schemas
@@ -27,6 +32,8 @@ from schemas.reading import READING_MODELS
 from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS
 from sinks import reference as store
 from sinks.asking import Asking
+from sinks.figures import APPLIED, sink_metrics, store_metrics
+from sinks.store import Store
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by `make docs`; change the code instead. -->"
@@ -261,6 +268,7 @@ def pages() -> dict[str, str]:
         "schemas.md": schema_page(),
         "store.md": store.page(),
         "api.md": api_page(),
+        "metrics.md": metric_page(),
     } | source_pages()
 
 
@@ -302,6 +310,77 @@ def _parameter(parameter: Schema) -> Sequence[str]:
     default = "required" if parameter.get("required") else _default(schema)
     meaning = str(parameter.get("description") or schema.get("description", ""))
     return code(str(parameter["name"])), _kind(schema, {}), default, meaning
+
+
+# Figures for Prometheus
+
+
+def metric_page() -> str:
+    worker, receiver = (CollectorRegistry(), CollectorRegistry())
+    IngestFigures(worker)
+    CorrelateFigures(worker)
+    worker.register(PositionCollector(dict, ""))
+    receiver.register(OutboxCollector(lambda: (0, 0)))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.duckdb"
+        with Store.create(path) as made:
+            made.publish(path)
+        with Store.open(path) as empty:
+            stored = store_metrics(empty)
+    served = Counting()
+    parts = [
+        NOTE,
+        "# Figures",
+        "What each process tells Prometheus, and how it is asked, says "
+        "[Watch the processes](../howto/watch-the-processes.md).\n"
+        "All of them also tell of themselves: `process_resident_memory_bytes`, `process_cpu_seconds_total`, "
+        "`process_open_fds`, `process_start_time_seconds`.\n"
+        "No label names anybody.",
+    ]
+    for title, metrics in (
+        ("Workers", worker.collect()),
+        ("Receivers", receiver.collect()),
+        ("Sink", sink_metrics(_SAMPLE_STATUS)),
+        ("Store: of the sink, and of `serve`", stored),
+        ("Pages and API", served.own()),
+    ):
+        rows = ((code(_full_name(each)), each.type, _labels(each.name), each.documentation) for each in metrics)
+        parts += [f"## {title}", table(("figure", "kind", "labels", "meaning"), rows)]
+    return _page(parts)
+
+
+def _full_name(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else str(metric.name)
+
+
+def _labels(name: str) -> str:
+    """Return the labels of a figure, which it does not tell while it has no values."""
+    return ", ".join(code(label) for label in _LABELS.get(name, ()))
+
+
+_LABELS: Final = {
+    "bypassflow_ingest_facts": ("kind",),
+    "bypassflow_ingest_dead_letters": ("reason",),
+    "bypassflow_feed_newest_event_timestamp_seconds": ("feed",),
+    "bypassflow_engine_rows": ("table",),
+    "bypassflow_worker_lag_messages": ("topic", "partition"),
+    "bypassflow_sink_lag_messages": ("topic",),
+    "bypassflow_store_dead_letters": ("source",),
+    "bypassflow_store_bypass_share": ("channel",),
+    "bypassflow_store_decided_interactions": ("channel",),
+    "bypassflow_http_requests": ("path", "method", "status"),
+    "bypassflow_http_request_seconds": ("path",),
+}
+# As `sinks.consumer.status_of` gives it.
+_SAMPLE_STATUS: Final = {
+    "state": "running",
+    "topics": {},
+    "applied": {f"{name}_count": 0 for name in APPLIED},
+    "work": {"batch_count": 0, "batch_seconds": 0.0, "fold_seconds": 0.0},
+    "watermark": "2024-03-04T08:00:00Z",
+    "closed_through": "2024-03-04T08:00:00Z",
+    "snapshot": {"age_seconds": 0.0, "seconds": 0.0, "failure_count": 0},
+}
 
 
 def main(arguments: Sequence[str]) -> int:

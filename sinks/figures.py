@@ -17,7 +17,8 @@ from sinks.store import Store
 MEDIA_TYPE: Final = "text/plain"
 # The share is that of so long before the last interaction.
 SHARE_OF: Final = timedelta(days=28)
-_APPLIED: Final = {
+# What `sinks.live.Applied` counts.
+APPLIED: Final = {
     "message": ("messages", "Messages of the log that were applied"),
     "byte": ("bytes", "Bytes of the log that were applied"),
     "fact": ("facts", "Facts that were stored"),
@@ -82,7 +83,7 @@ def sink_metrics(status: Mapping[str, Any]) -> list[Metric]:
             "bypassflow_sink_fold_seconds", "Seconds spent on merging what is new", work["fold_seconds"]
         ),
     ]
-    for name, (noun, meaning) in _APPLIED.items():
+    for name, (noun, meaning) in APPLIED.items():
         found.append(CounterMetricFamily(f"bypassflow_sink_{noun}", meaning, status["applied"][f"{name}_count"]))
     for name, meaning in (
         ("watermark", "Until when all events are expected to have come"),
