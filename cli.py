@@ -1315,6 +1315,7 @@ def _run_ingest(
     from agents.processes import give_way
     from pipeline.ceiling import Ceiling
     from pipeline.intake import Intake
+    from pipeline.sealing import Seal
     from schemas.topics import RAW_TOPICS
 
     ingest = Ingest(
@@ -1325,6 +1326,7 @@ def _run_ingest(
         Ceiling(),
         _now,
         IngestFigures(watch.registry),
+        Seal(_key_of(company)),
     )
     add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
     watch.begin()
@@ -2081,11 +2083,13 @@ def _dead_letters(config: Path | None, bootstrap: str | None) -> Iterator[tuple[
     """Give the company's dead letters, and how many partitions a raw topic has."""
     from agents.dead_letters import DeadLetters
     from agents.log import KafkaLog
+    from pipeline.sealing import Seal
 
     company = _company([Path()], config)
     settings, credentials = _kafka_of(company, bootstrap)
+    seal = Seal(_key_of(company))
     with KafkaLog(settings, credentials) as log:
-        yield DeadLetters(log, company.configuration.company.id, settings.fact_partitions), settings.partitions
+        yield DeadLetters(log, company.configuration.company.id, settings.fact_partitions, seal), settings.partitions
 
 
 def main() -> None:

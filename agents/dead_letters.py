@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final
 
 from pipeline.errors import ConfigurationError
+from pipeline.sealing import Seal
 from schemas.log import Draft, Entry, Log
 from schemas.topics import DEAD_LETTERS, RAW_TOPICS, partition_of
 
@@ -21,7 +22,7 @@ _PLACE: Final = re.compile(r"\d+(?:#\d+)?").fullmatch
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter as its topic holds it; `value` are the bytes as they were received."""
+    """A dead letter; `open` gives the record."""
 
     raw_id: str
     source: str
@@ -32,7 +33,16 @@ class Letter:
     topic: str
     is_raw_event: bool
     written_at: datetime
-    value: bytes
+    open: Callable[[], bytes]
+
+    @property
+    def value(self) -> bytes:
+        """The bytes as they were received.
+
+        Raises:
+            ConfigurationError: when they were sealed with another key.
+        """
+        return self.open()
 
     @property
     def place(self) -> str:
@@ -47,10 +57,11 @@ class DeadLetters:
     A letter stays until the broker forgets it, even when a later attempt went well.
     """
 
-    def __init__(self, log: Log, company_id: str, fact_partitions: int) -> None:
+    def __init__(self, log: Log, company_id: str, fact_partitions: int, seal: Seal) -> None:
         self._log = log
         self._company = company_id.encode()
         self._partition = partition_of(company_id, fact_partitions)
+        self._seal = seal
 
     def find(self, raw_ids: Iterable[str] = (), reason: str | None = None, stop: int | None = None) -> Iterator[Letter]:
         """Yield letters in the order of their refusal: those of some raw ids, or whose reason contains a text, or all.
@@ -63,7 +74,7 @@ class DeadLetters:
         for entry in self._entries(stop):
             if last[entry.key] != entry.offset:
                 continue
-            letter = _letter(entry)
+            letter = self._letter(entry)
             if (not wanted or letter.raw_id in wanted) and (reason is None or reason.lower() in letter.reason.lower()):
                 yield letter
 
@@ -112,23 +123,27 @@ class DeadLetters:
             if entry.value is not None and entry.headers.get("company") == self._company:
                 yield entry
 
+    def _letter(self, entry: Entry) -> Letter:
+        def text(name: str) -> str:
+            return entry.headers.get(name, b"").decode("utf-8", "replace")
 
-def _letter(entry: Entry) -> Letter:
-    def text(name: str) -> str:
-        return entry.headers.get(name, b"").decode("utf-8", "replace")
+        return Letter(
+            raw_id=text("raw_id"),
+            source=text("source"),
+            file=text("file"),
+            position=text("position"),
+            format=text("format"),
+            reason=text("reason"),
+            topic=text("topic"),
+            is_raw_event=text("is_raw_event") != "0",
+            written_at=datetime.fromtimestamp(entry.written_at_ms / 1000, UTC),
+            open=lambda: self._value(entry),
+        )
 
-    return Letter(
-        raw_id=text("raw_id"),
-        source=text("source"),
-        file=text("file"),
-        position=text("position"),
-        format=text("format"),
-        reason=text("reason"),
-        topic=text("topic"),
-        is_raw_event=text("is_raw_event") != "0",
-        written_at=datetime.fromtimestamp(entry.written_at_ms / 1000, UTC),
-        value=entry.value or b"",
-    )
+    def _value(self, entry: Entry) -> bytes:
+        """Return the record; an earlier version wrote it as it was."""
+        value = entry.value or b""
+        return self._seal.open(value) if "sealed" in entry.headers else value
 
 
 def _draft(letter: Letter, partitions: int) -> Draft:

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.fact_messages import letter_drafts, pack_facts
 from pipeline.intake import Intake
 from pipeline.raw_messages import RawMessage
+from pipeline.sealing import Seal
 from schemas.log import Draft, Log
 from schemas.topics import FACTS, partition_of
 
@@ -37,8 +38,9 @@ class Ingest:
         ceiling: Ceiling,
         now: Callable[[], datetime],
         figures: IngestFigures,
+        seal: Seal,
     ) -> None:
-        """`partitions`: how many the facts topic has; `now` tells the time, aware."""
+        """`partitions`: how many the facts topic has; `now` tells the time, aware; `seal` closes dead letters."""
         self._intake = intake
         self._log = log
         self._company_id = company_id
@@ -46,6 +48,7 @@ class Ingest:
         self._ceiling = ceiling
         self._now = now
         self._figures = figures
+        self._seal = seal
 
     def take(self, messages: Sequence[RawMessage]) -> None:
         """Send on what messages mean; return once the broker keeps it.
@@ -60,7 +63,7 @@ class Ingest:
             raise ConfigurationError(problem)
         partition = partition_of(self._company_id, self._partitions)
         facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
-        self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions))
+        self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions, self._seal))
         self._figures.count(taken, time.monotonic() - begun)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.intake import DeadEvent, Intaken
+from pipeline.sealing import SEALED, Seal
 from schemas.facts import SCHEMAS
 from schemas.log import Draft
 from schemas.packing import InvalidPack, Pack, pack, unpack
@@ -72,14 +73,14 @@ def unpack_facts(data: bytes) -> Facts:
     return Facts(head["company_id"], content.tables, int(head.get("letters", 0)))
 
 
-def letter_drafts(letters: Sequence[DeadEvent], company_id: str, partitions: int) -> list[Draft]:
-    """Return the messages of the dead-letters topic: the raw bytes as received, and all that is known in headers."""
+def letter_drafts(letters: Sequence[DeadEvent], company_id: str, partitions: int, seal: Seal) -> list[Draft]:
+    """Return the messages of the dead-letters topic: the raw bytes sealed, and all that is known in headers."""
     partition = partition_of(company_id, partitions)
     return [
         Draft(
             topic=DEAD_LETTERS,
             partition=partition,
-            value=event.value,
+            value=seal.close(event.value),
             key=event.letter.raw_id.encode(),
             headers={name: text.encode() for name, text in _headers(event, company_id).items()},
         )
@@ -101,4 +102,5 @@ def _headers(event: DeadEvent, company_id: str) -> dict[str, str]:
         "outline": letter.raw_text,
         "topic": event.topic,
         "company": company_id,
+        "sealed": SEALED,
     }

@@ -23,7 +23,7 @@ from pipeline.normalise import Normaliser
 from pipeline.parties import Parties
 from pipeline.raw_messages import Origin, RawMessage, RawReader, RawRecord, with_value
 from pipeline.readings import ReadingReader, read_rejected
-from pipeline.sources.canonical_records import SHOWN_FIELDS, RecordOutline, explain
+from pipeline.sources.canonical_records import OWN_WORDS, RecordOutline, explain
 from pipeline.sources.registry import DeadLetter, ReadContext
 from schemas.facts import SCHEMAS, FactKind
 from schemas.raw import Record
@@ -40,9 +40,7 @@ _READING_FIELDS: Final = frozenset({"kind", "version", "fact", "row"})
 _KINDS: Final = ", ".join([*RECORD_MODELS, *READING_MODELS])
 _OTHER_KINDS: Final = frozenset(RECORD_MODELS) - RAW_EVENT_KINDS
 _OTHER_FACTS: Final = frozenset(SCHEMAS) - {"observation"}
-_VOCABULARY: Final = frozenset(
-    word for name in {*SHOWN_FIELDS, *RECORD_MODELS, *READING_MODELS} for word in name.split("_")
-)
+_VOCABULARY: Final = OWN_WORDS | READING_MODELS.keys()
 _LONGEST_ROW_ID: Final = 5_000
 
 

@@ -101,7 +101,7 @@ class KafkaSettings(SettingsTable):
     )
     dead_letter_retention: Duration = Field(
         default=timedelta(days=30),
-        description="How long refused records can be retried. They hold clear identifiers.",
+        description="How long refused records can be retried. They hold clear identifiers, sealed with the key.",
         examples=["30d"],
     )
     security_protocol: SecurityProtocol = Field(

@@ -37,10 +37,10 @@ SHOWN_FIELDS: Final = frozenset(
     valid_from valid_to extension segment namespace
     """.split()  # noqa: SIM905 - a word list reads better than fifty quotation marks
 )
-_HIDDEN_IN_JSON: Final = re.compile(
-    r'("(?:from|to|cc|bcc|delivered_to|mailbox|customer|subject|list_id|return_path|handles|phones|emails|domains|'
-    r'requester_phones|requester_emails|name)"\s*:\s*)(\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)'
-)
+# Words of our own contracts: shown also where a record cannot be taken apart.
+OWN_WORDS: Final = frozenset(word for name in (*SHOWN_FIELDS, *RECORD_MODELS) for word in name.split("_"))
+# Several words are somebody's own, whatever field they stand in: a name, a subject.
+_FREE_WORDS: Final = re.compile(r"[^\W\d_]{2,}[\W_]*[^\S\r\n]+[\W_]*[^\W\d_]{2,}")
 
 
 class RecordOutline:
@@ -50,9 +50,8 @@ class RecordOutline:
         self._identifiers = identifiers
 
     def shown_text(self, text: str) -> str:
-        """Return a line that could not be taken apart, with what looks like an identifier masked."""
-        redact = self._identifiers.redact
-        return redact(_HIDDEN_IN_JSON.sub(r'\1"…"', text[: 2 * TEXT_LENGTH]))[:TEXT_LENGTH]
+        """Return a line that could not be taken apart: its signs and digits, identifiers masked, and our own words."""
+        return self._identifiers.outline(text[: 2 * TEXT_LENGTH], OWN_WORDS)[:TEXT_LENGTH]
 
     def shown_json(self, line: bytes) -> str:
         """Return a line of JSON with the values of parties masked."""
@@ -74,7 +73,7 @@ class RecordOutline:
 
     def shown_values(self, values: Mapping[str, Any]) -> str:
         """Return a record with the values of parties masked."""
-        shown = {str(name)[:50]: self._masked(value, name in SHOWN_FIELDS) for name, value in values.items()}
+        shown = {str(name)[:50]: self._masked(value, _is_shown(name, value)) for name, value in values.items()}
         return self._identifiers.redact(orjson.dumps(shown, default=str).decode())[:TEXT_LENGTH]
 
     def _masked(self, value: Any, is_shown: bool) -> Any:
@@ -86,9 +85,13 @@ class RecordOutline:
             return "…"
         text = str(value)
         redacted = self._identifiers.redact(text[:TEXT_LENGTH])
-        if is_shown or not text:
+        if not text or (is_shown and not _FREE_WORDS.search(text)):
             return redacted
         return redacted if redacted != text and not any(letter.isalpha() for letter in text.split("@")[0]) else "…"
+
+
+def _is_shown(name: object, value: object) -> bool:
+    return name in SHOWN_FIELDS and (name != "kind" or (isinstance(value, str) and value in RECORD_MODELS))
 
 
 class RecordGatherer:

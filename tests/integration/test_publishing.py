@@ -14,6 +14,7 @@ from pipeline.fact_messages import letter_drafts
 from pipeline.identifiers import Identifiers
 from pipeline.intake import Intake
 from pipeline.raw_messages import RawMessage
+from pipeline.sealing import Seal
 from pipeline.sources.discovery import discover
 from pipeline.sources.feeding import feed
 from schemas.kafka import KafkaSettings
@@ -23,6 +24,7 @@ from tests.brokers import make_topics
 
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = bytes(32)
+SEAL = Seal(KEY)
 
 
 def messages(log: KafkaLog, settings: KafkaSettings) -> list[RawMessage]:
@@ -53,8 +55,8 @@ def test_files_go_through_topics_and_refused_records_are_tried_again(
         assert taken.facts["observation"].num_rows == len(CALLS)
         assert len(taken.letters) == 1
 
-        log.append(letter_drafts(taken.letters, "acme", settings.fact_partitions))
-        letters = DeadLetters(log, "acme", settings.fact_partitions)
+        log.append(letter_drafts(taken.letters, "acme", settings.fact_partitions, SEAL))
+        letters = DeadLetters(log, "acme", settings.fact_partitions, SEAL)
         assert letters.retry(letters.find(), settings.partitions) == 1
         again = Intake(Identifiers(KEY), configuration).take(messages(log, settings), READ_AT)
         assert [event.letter for event in again.letters] == [taken.letters[0].letter] * 2

@@ -14,6 +14,7 @@ from pipeline.fact_messages import letter_drafts
 from pipeline.identifiers import Identifiers
 from pipeline.intake import Intake
 from pipeline.raw_messages import RawMessage
+from pipeline.sealing import Seal
 from schemas.kafka import KafkaSettings
 from schemas.topics import RAW_TOPICS
 from tests.acme import CALLS, write_acme
@@ -60,7 +61,7 @@ def test_files_are_published_and_what_is_refused_is_shown_and_tried_again(
     taken = Intake(Identifiers(key), configuration).take(messages(settings), datetime.now(UTC))
     assert taken.facts["observation"].num_rows == len(CALLS)
     with KafkaLog(settings) as log:
-        log.append(letter_drafts(taken.letters, configuration.company.id, settings.fact_partitions))
+        log.append(letter_drafts(taken.letters, configuration.company.id, settings.fact_partitions, Seal(key)))
 
     (raw_id,) = [event.letter.raw_id for event in taken.letters]
     listed = bypassflow("dead-letters", "list", "--config", config, "--format", "json")

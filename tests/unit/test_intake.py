@@ -18,6 +18,7 @@ from pipeline.identifiers import Identifiers
 from pipeline.intake import DeadEvent, Intake, Intaken
 from pipeline.lanes import instant_of
 from pipeline.raw_messages import LONGEST_RECORD, RawMessage
+from pipeline.sealing import Seal
 from schemas.log import Entry
 from schemas.packing import InvalidPack, Pack, head_of, pack
 from schemas.settings import Configuration
@@ -34,6 +35,7 @@ CALL = {
     "call_id": "c-1",
 }
 CONTACT = {"kind": "contact", "contact_id": "003A1", "phones": ["040 1234567"], "emails": ["maija@customer.example"]}
+SEAL = Seal(b"key")
 READING: dict[str, Any] = {
     "kind": "reading",
     "version": 1,
@@ -306,7 +308,7 @@ def test_nothing_that_a_message_holds_raises(values: Sequence[Any]) -> None:
     found = take(*values)
     facts = sum(table.num_rows for kind, table in found.facts.items() if kind != "identifier")
     assert facts + len(found.letters) <= found.record_count
-    letter_drafts(found.letters, "acme", 1)
+    letter_drafts(found.letters, "acme", 1, SEAL)
 
 
 def _columns(value: Any) -> Mapping[str, Any]:
@@ -396,8 +398,9 @@ def test_a_message_that_holds_no_facts_is_refused() -> None:
 
 def test_a_letter_carries_its_bytes_and_all_that_is_known_of_it() -> None:
     events: Sequence[DeadEvent] = take(message(b"{oops", 4, source="pbx", file="f", position="12")).letters
-    (draft,) = letter_drafts(events, "acme", 1)
-    assert (draft.topic, draft.partition, draft.key, draft.value) == (DEAD_LETTERS, 0, b"pbx:f:12", b"{oops")
+    (draft,) = letter_drafts(events, "acme", 1, SEAL)
+    sealed = SEAL.close(b"{oops")
+    assert (draft.topic, draft.partition, draft.key, draft.value) == (DEAD_LETTERS, 0, b"pbx:f:12", sealed)
     assert {name: data.decode() for name, data in draft.headers.items()} == {
         "raw_id": "pbx:f:12",
         "source": "pbx",
@@ -410,6 +413,7 @@ def test_a_letter_carries_its_bytes_and_all_that_is_known_of_it() -> None:
         "outline": "{…",
         "topic": "raw.calls",
         "company": "acme",
+        "sealed": "aes-siv",
     }
 
 

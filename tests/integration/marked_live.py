@@ -1,0 +1,129 @@
+"""The marked company through the live path, in one process over a log in memory: topics, workers and sink."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from agents.correlate import Correlate
+from agents.dead_letters import DeadLetters
+from agents.figures import CorrelateFigures, IngestFigures
+from agents.ingest import Ingest
+from pipeline.ceiling import Ceiling
+from pipeline.configuration import FILE_NAME, engine_settings, load
+from pipeline.correlation import Correlator
+from pipeline.identifiers import Identifiers
+from pipeline.intake import Intake
+from pipeline.raw_messages import RawMessage
+from pipeline.sealing import Seal
+from schemas.log import Draft
+from schemas.topics import CHECKPOINTS, DEAD_LETTERS, FACTS, OUTCOMES, RAW_TOPICS
+from sinks.keyfile import load_key
+from sinks.live import open_live
+from sinks.snapshots import write_snapshot
+from sinks.store import RunRecord
+from tests.integration.arrivals import records_of, send
+from tests.integration.marked import CHAT, company
+from tests.memory_log import MemoryLog
+
+READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
+OUR_TOPICS = (FACTS, OUTCOMES, DEAD_LETTERS, CHECKPOINTS)
+# What other people's systems send may be anything: an array, words, half a record.
+SENT = (
+    json.dumps([{**CHAT[0], "started_at": "2025-03-06T10:00:00+02:00"}, CHAT[3], {"from": "050 993 4567"}]),
+    "Vexley Grimbourn <vexley@gromwell-estate.fi>",
+    '{"kind": "call", "customer": "+358 50 993 4567", "vexley@gromwell-estate.fi": "Grimbourn"}',
+    '{"kind": "Vexley Grimbourn", "note": "Fizzwarble"}',
+    '{"kind": "Grimbourn", "channel": "Vexley Grimbourn", "owner_id": "vexley@gromwell-estate.fi"}',
+    '{"kind": "message", "note": "Vexley Grimbourn, 050 993 4567", "subject": "Fizzwar',
+    '{"kind": "reading", "fact": "observation", "row": {"raw_id": 5, "from": "0509934567", "Vexley": "Grimbourn"}}',
+)
+
+
+@dataclass
+class LiveRun:
+    """What the live path left behind; `said` are the sentences that its processes said."""
+
+    folder: Path
+    log: MemoryLog
+    seal: Seal
+    company_id: str
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def db(self) -> Path:
+        return self.folder / "live.duckdb"
+
+    @property
+    def letters(self) -> DeadLetters:
+        return DeadLetters(self.log, self.company_id, 1, self.seal)
+
+    def messages(self, topic: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield each message of a topic: its value, and its key and headers."""
+        for entry in self.log.read(topic, 0, 0, self.log.end(topic, 0)):
+            yield entry.value or b"", b"\n".join([entry.key or b"", *entry.headers.values()])
+
+
+class _Hearing(logging.Handler):
+    """Keeps what is logged, whoever logs it."""
+
+    def __init__(self, said: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(self.format(record))
+
+
+def live_run(folder: Path, privacy: str = "", sent: Sequence[str] = SENT) -> LiveRun:
+    """Send the marked company's records through the live path; `privacy` is appended to its configuration.
+
+    `sent` are further messages of other people's systems. The company has its key already.
+    """
+    directory = Path(shutil.copytree(company(), folder / "company"))
+    with (directory / FILE_NAME).open("a", encoding="utf-8") as settings:
+        settings.write(privacy)
+    configuration = load((directory / FILE_NAME).read_text(encoding="utf-8"), FILE_NAME)
+    owner, key = configuration.company, load_key(directory / configuration.privacy.key_file)
+    is_clear = configuration.privacy.identifiers == "clear"
+    identifiers = Identifiers(key, owner.region, owner.outside_prefixes, clear=is_clear)
+    rules = engine_settings(configuration, identifiers)
+    log = MemoryLog(dict.fromkeys((*RAW_TOPICS, *OUR_TOPICS), 1))
+    run = LiveRun(folder, log, Seal(key), owner.id)
+    hearing = _Hearing(run.said)
+    logging.getLogger().addHandler(hearing)
+    try:
+        send(log, records_of(directory), 1)
+        log.append([Draft("raw.messages", 0, text.encode()) for text in sent])
+        intake = Intake(identifiers, configuration)
+        registry = CollectorRegistry()
+        figures = IngestFigures(registry)
+        ingest = Ingest(intake, log, owner.id, 1, Ceiling(most_share=1.0), lambda: READ_AT, figures, run.seal)
+        for topic in RAW_TOPICS:
+            ingest.take([RawMessage(topic, 0, entry) for entry in log.read(topic, 0, 0, log.end(topic, 0))])
+        correlate = Correlate(lambda: Correlator(rules, 0, log), run.said.append, CorrelateFigures(registry))
+        correlate.fold(list(log.read(FACTS, 0, 0, log.end(FACTS, 0))), lambda: True)
+        correlate.finish()
+        run.said.append(generate_latest(registry).decode())
+        _sink(run, rules.model_dump_json(), owner.timezone)
+    finally:
+        logging.getLogger().removeHandler(hearing)
+    return run
+
+
+def _sink(run: LiveRun, rules: str, timezone: str) -> None:
+    """Write the store and a snapshot of it."""
+    at = READ_AT.replace(tzinfo=None)
+    record = RunRecord(at, at, "0", "digest", "digest", run.company_id, timezone, rules, None)
+    read = {topic: list(run.log.read(topic, 0, 0, run.log.end(topic, 0))) for topic in OUR_TOPICS}
+    with open_live(run.db, record, 0, tell=run.said.append) as live:
+        live.apply(read[FACTS], read[OUTCOMES], read[DEAD_LETTERS])
+        live.settle()
+        write_snapshot(live.store, run.folder / "snapshots", at)
