@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from agents.watched import WorkerWatch
     from dashboard.notifying import Deliver
     from dashboard.web import Site
+    from pipeline.forgetting import Forgotten
     from pipeline.identifiers import Identifiers
     from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
@@ -160,6 +161,10 @@ class Company:
     def key_path(self) -> Path:
         return self.base / self.configuration.privacy.key_file
 
+    @property
+    def forgotten_path(self) -> Path:
+        return self.base / self.configuration.privacy.forgotten_file
+
 
 def _company(paths: Sequence[Path], config: Path | None) -> Company:
     """Return the configuration that is named, or that stands in one of the directories, or the default one."""
@@ -208,6 +213,20 @@ def _key(company: Company) -> bytes:
     if is_new:
         _say(f"made {company.key_path}, the secret key of the tokens; keep it as long as the store")
     return key
+
+
+def _forgotten(company: Company, key: bytes) -> Forgotten:
+    from sinks.forgotten_list import load
+
+    return load(company.forgotten_path, key)
+
+
+def _eraser(company: Company, key: bytes) -> Callable[[Path], None]:
+    """Return what erases those who were forgotten from a store before it takes its place."""
+    from sinks.erasure.forgetting import erase_draft
+
+    forgotten = _forgotten(company, key)
+    return lambda draft: erase_draft(draft, forgotten, secrets.token_bytes(32))
 
 
 def _run_record(company: Company, rules: EngineSettings, key: bytes, started_at: datetime) -> RunRecord:
@@ -440,6 +459,7 @@ def replay(
             run,
             now=lambda: _now().replace(tzinfo=None),
             progress=tell,
+            last=_eraser(company, key),
         )
     for warning in summed(
         (read.info.source, read.info.file, warning) for read in summary.files for warning in read.warnings
@@ -1319,7 +1339,7 @@ def _run_ingest(
     from schemas.topics import RAW_TOPICS
 
     ingest = Ingest(
-        Intake(identifiers, company.configuration),
+        Intake(identifiers, company.configuration, _forgotten(company, _key_of(company)).blanked),
         log,
         company.configuration.company.id,
         settings.fact_partitions,
@@ -1346,7 +1366,10 @@ def _run_correlate(
 
     rules = engine_settings(company.configuration, identifiers)
     partition = partition_of(rules.company_id, settings.fact_partitions)
-    correlate = Correlate(lambda: Correlator(rules, partition, log), _say, CorrelateFigures(watch.registry))
+    clean = _forgotten(company, _key_of(company)).blanked
+    correlate = Correlate(
+        lambda: Correlator(rules, partition, log, clean=clean), _say, CorrelateFigures(watch.registry)
+    )
     desk = add_correlate(agent, correlate, settings.topic(FACTS), partition)
     watch.begin(lambda: correlate.busy_with)
     run(agent, lambda: desk.do(correlate.finish))
@@ -1558,7 +1581,7 @@ def sink(
         signal.signal(number, lambda *_: stop.set())
     with (
         KafkaLog(settings, credentials) as log,
-        open_live(db, record, partition, memory_limit=limit, tell=_say) as live,
+        open_live(db, record, partition, memory_limit=limit, tell=_say, forgotten=_forgotten(company, key)) as live,
     ):
 
         @contextmanager
@@ -1602,6 +1625,7 @@ def backup(
     parts: dict[Part, Path] = {
         "annotations": annotations or beside(db),
         "configuration": config or company.base / FILE_NAME,
+        "forgotten": company.forgotten_path,
     }
     if with_key:
         parts["key"] = company.key_path
@@ -1630,6 +1654,86 @@ def restore(
 
     for path, part in put_back(folder, db, company, replaces=force).items():
         _say(f"restored {path} ({part})")
+
+
+@command
+def forget(
+    db: Database,
+    identifiers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IDENTIFIER]...", help="Numbers, addresses, or handles such as whatsapp:anna."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read them from a file, one a line; -: from standard input.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Erase all who were forgotten before, such as after a restore.")
+    ] = False,
+    snapshot_dir: Annotated[
+        Path | None, typer.Option(help="Folder of snapshots: all are removed, and one is taken anew.")
+    ] = None,
+    config: CompanyConfig = None,
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Erase people from a store and what lies beside it.
+
+    Everything that names them goes: tokens, masked forms, contacts, keys and places of their records. Their
+    interactions stay counted, and nothing tells whose they were. Whatever comes of them later is forgotten as well.
+    Prefer --file, or - for standard input: a shell remembers what is typed. Stop the sink first.
+    """
+    from pipeline.forgetting import identities, significant_digits
+    from sinks.annotations import Annotations, beside
+    from sinks.connection import check_file
+    from sinks.erasure.forgetting import forget as forget_in
+    from sinks.erasure.forgetting import require_strangers
+    from sinks.erasure.names import clear_patterns
+    from sinks.forgotten_list import add
+
+    check_file(db)
+    company = _company([db.absolute().parent], config)
+    key = _key_of(company)
+    texts = list(identifiers or ())
+    if file is not None:
+        texts += sys.stdin.read().splitlines() if str(file) == "-" else file.read_text(encoding="utf-8").splitlines()
+    named = [] if again and not texts else identities(texts, _identifiers(company, key))
+    tokens = {str(each.token) for each in named}
+    require_strangers(db, tokens)
+    shown = company.configuration.model_copy(update={"privacy": company.configuration.privacy.shown_clear()})
+    clear = _identifiers(Company(shown, company.base), key)
+    forms = [each.display for each in identities(texts, clear)] if named else []
+    forgotten = add(company.forgotten_path, key, tokens)
+    erased = forget_in(
+        db,
+        forgotten,
+        secrets.token_bytes(32),
+        clear_patterns(forms, significant_digits),
+        Annotations(annotations or beside(db)),
+        snapshot_dir,
+        keep=lambda people: add(company.forgotten_path, key, people.tokens, people.ids),
+        now=lambda: _now().replace(tzinfo=None),
+    )
+    _say(
+        f"erased from {db}: {erased.token_count} identifiers, {erased.contact_count} contacts, "
+        f"{erased.event_count} raw events, {erased.activity_count} activities; "
+        f"{erased.interaction_count} interactions stay counted"
+    )
+    _say_remains(company, db)
+
+
+def _say_remains(company: Company, db: Path) -> None:
+    """Say where records of somebody who was forgotten may still be."""
+    _say("what bypassflow does not erase:")
+    _say("- the records in the source systems and their files; a replay of them forgets again what is on the list")
+    _say("- backups made before; after a restore run: bypassflow forget --again")
+    for name in sorted(path.name for path in company.base.glob(".bypassflow-*") if path.is_dir()):
+        _say(f"- {company.base / name}: what was received or pulled and not yet given on")
+    if company.configuration.company.never_log:
+        _say("- [company] never_log of the configuration, if it names them")
+    if "kafka" in company.configuration.model_fields_set:
+        from agents.remaining import remaining
+
+        for sentence in remaining(*_kafka_of(company, None), _now()):
+            _say(f"- {sentence}")
 
 
 # Answers for people and programs
@@ -1985,6 +2089,7 @@ def _pulled_store(company: Company, db: Path, source: str) -> Iterator[MakeTarge
             lambda store: fold_all(store, engine),
             _run_record(company, rules, key, started_at),
             now=lambda: _now().replace(tzinfo=None),
+            last=_eraser(company, key),
         )
 
     def target(ledger: Ledger, fit: Fit) -> Stores:

@@ -21,7 +21,7 @@ from pipeline.engine_state import LAYOUT, EngineState
 from pipeline.errors import ConfigurationError, Fenced, TransientError
 from pipeline.lanes import Lanes
 from pipeline.outcomes import PART_BYTES, Group, OutcomeReader, pack_claim, pack_group
-from pipeline.stretches import Stretch, join_alike, read_stretch, read_stretches
+from pipeline.stretches import Clean, Stretch, join_alike, read_stretch, read_stretches
 from schemas.log import Draft, Entry, Log
 from schemas.settings import EngineSettings
 from schemas.topics import FACTS, OUTCOMES
@@ -108,8 +108,11 @@ class Correlator:
         *,
         limits: Limits | None = None,
         make_engine: Callable[[EngineSettings], Folding] = Engine,
+        clean: Clean = dict,
     ) -> None:
+        """`clean` is what becomes of facts that are read, and of an engine's state: see `Forgotten.blanked`."""
         self.settings = settings
+        self._clean = clean
         self.partition = partition
         self.position = 0
         self.closed_through: datetime | None = None
@@ -204,7 +207,7 @@ class Correlator:
                 self._require_rules(manifest.rules)
                 state = self._checkpoints.load(manifest)
                 if state is not None:
-                    self._engine.restore(state)
+                    self._engine.restore(replace(state, tables=self._clean(state.tables)))
                     self.position, self.closed_through = manifest.position, state.closed_through
                     self._lanes = Lanes.from_json(manifest.lanes, manifest.watermark)
                     return manifest
@@ -286,7 +289,7 @@ class Correlator:
             if not of_group:
                 self._require_kept(FACTS, group.last)
                 raise TransientError(f"facts/{self.partition}@{group.last} cannot be read")
-            yield group, read_stretch(of_group, self.settings.company_id)
+            yield group, read_stretch(of_group, self.settings.company_id, self._clean)
 
     def _fold_silently(self, stretches: Sequence[Stretch], closes: datetime | None) -> int:
         """Fold what was said before, all at once where that cannot make a difference; return in how many folds."""
@@ -318,7 +321,7 @@ class Correlator:
         self._require_sure()
         self._is_sure = False
         told = Folded(skipped_count=skipped_count)
-        for stretch in read_stretches(entries, self.settings.company_id, self._limits.group_facts):
+        for stretch in read_stretches(entries, self.settings.company_id, self._limits.group_facts, self._clean):
             closed_before = self.closed_through
             group = self._say(stretch)
             has_closed = self.closed_through != closed_before

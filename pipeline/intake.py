@@ -25,6 +25,7 @@ from pipeline.raw_messages import Origin, RawMessage, RawReader, RawRecord, with
 from pipeline.readings import ReadingReader, read_rejected
 from pipeline.sources.canonical_records import OWN_WORDS, RecordOutline, explain
 from pipeline.sources.registry import DeadLetter, ReadContext
+from pipeline.stretches import Clean
 from schemas.facts import SCHEMAS, FactKind
 from schemas.raw import Record
 from schemas.reading import OUTLINE_LENGTH, READING_MODELS, Rejected
@@ -74,8 +75,10 @@ class Intaken:
 class Intake:
     """Turns the raw messages of one company into facts. Bounded in memory; for one thread."""
 
-    def __init__(self, identifiers: Identifiers, configuration: Configuration) -> None:
+    def __init__(self, identifiers: Identifiers, configuration: Configuration, clean: Clean = dict) -> None:
+        """`clean` is what becomes of facts before they are sent on: see `pipeline.forgetting.Forgotten.blanked`."""
         self._identifiers = identifiers
+        self._clean = clean
         self._reader = RawReader()
         self._readings = ReadingReader(identifiers)
         self._parties = Parties(identifiers)
@@ -122,7 +125,7 @@ class Intake:
             for index, reason in refused:
                 batch.refuse(read[index], reason)
         self._normalise(chain(valid, _validated(records, batch)), read_at, batch)
-        return Intaken(batch.facts(), batch.letters, record_count, ignored_count, batch.lanes)
+        return Intaken(self._clean(batch.facts()), batch.letters, record_count, ignored_count, batch.lanes)
 
     def _bury(self, record: RawRecord, batch: _Batch) -> None:
         """Keep what a parser refused as the dead letter that it would be from a file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +16,8 @@ from schemas.facts import SCHEMAS
 from schemas.log import Entry
 from schemas.packing import InvalidPack, Pack, unpack
 from schemas.topics import FACTS
+
+Clean = Callable[[Mapping[str, pa.Table]], Mapping[str, pa.Table]]
 
 # What the engine does not want.
 _KEPT_OUT: Final = frozenset({"identifier"})
@@ -38,16 +40,20 @@ class Stretch:
         return sum(table.num_rows for table in self.tables.values())
 
 
-def read_stretch(entries: Iterable[Entry], company_id: str) -> Stretch:
+def read_stretch(entries: Iterable[Entry], company_id: str, clean: Clean = dict) -> Stretch:
     """Return what messages, at least one, hold of a company's facts. Those that are damaged count as empty.
+
+    `clean` is what becomes of the tables of each.
 
     Raises:
         ConfigurationError: when a message is of another company.
     """
-    return join(_read(entry, company_id) for entry in entries)
+    return join(_read(entry, company_id, clean) for entry in entries)
 
 
-def read_stretches(entries: Iterable[Entry], company_id: str, fact_count: int) -> Iterator[Stretch]:
+def read_stretches(
+    entries: Iterable[Entry], company_id: str, fact_count: int, clean: Clean = dict
+) -> Iterator[Stretch]:
     """Yield the messages as stretches of about so many facts, in order.
 
     Raises:
@@ -55,7 +61,7 @@ def read_stretches(entries: Iterable[Entry], company_id: str, fact_count: int) -
     """
     parts: list[Stretch] = []
     for entry in entries:
-        parts.append(_read(entry, company_id))
+        parts.append(_read(entry, company_id, clean))
         if sum(part.fact_count for part in parts) >= fact_count:
             yield join(parts)
             parts = []
@@ -106,11 +112,11 @@ def _old_activities(stretch: Stretch, closed_through: datetime | None) -> list[s
     return found
 
 
-def _read(entry: Entry, company_id: str) -> Stretch:
+def _read(entry: Entry, company_id: str, clean: Clean) -> Stretch:
     try:
         content = _unpacked(entry.value or b"")
         require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
-        tables = _tables(content)
+        tables = dict(clean(_tables(content)))
     except InvalidPack:
         return Stretch(entry.offset, entry.offset, {}, damaged=(entry.offset,), message_count=1)
     told = Told(entry.written_at_ms, _reached(content.head.get("lanes"), tables, entry.written_at_ms))

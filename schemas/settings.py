@@ -285,6 +285,15 @@ class PrivacySettings(SettingsTable):
         examples=["bypassflow.key"],
     )
 
+    @property
+    def forgotten_file(self) -> str:
+        """Where the list of the forgotten lies: beside the key."""
+        return f"{self.key_file}.forgotten"
+
+    def shown_clear(self) -> PrivacySettings:
+        """Return the same settings, with identifiers in clear."""
+        return self.model_copy(update={"identifiers": "clear"})
+
 
 class SourceSettings(SettingsTable):
     """`[[source]]`: one system's files."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -140,6 +140,32 @@ class Annotations:
             return False
         with self._writing() as db:
             return db.execute("DELETE FROM measure WHERE measure_id = ?", (measure_id,)).rowcount > 0
+
+    # -- forgetting ---------------------------------------------------------------------------------------------------
+
+    def forget(self, interaction_ids: Mapping[str, str], swept: Callable[[str], str]) -> int:
+        """Give interactions, old and new, their new ids, and forget the notes on them; return how many labels had one.
+
+        `swept` is what becomes of every other note. What was overwritten leaves the file.
+        """
+        if not self.path.exists():
+            return 0
+        with self._writing() as db:
+            count = 0
+            for old, new in interaction_ids.items():
+                values = (new, old)
+                count += db.execute(
+                    "UPDATE label SET interaction_id = ?, note = '' WHERE interaction_id = ?", values
+                ).rowcount
+                db.execute("UPDATE drawn SET interaction_id = ? WHERE interaction_id = ?", values)
+            for table in ("label", "measure"):
+                for number, note in db.execute(f"SELECT {table}_id, note FROM {table}").fetchall():
+                    if swept(note) != note:
+                        db.execute(f"UPDATE {table} SET note = ? WHERE {table}_id = ?", (swept(note), number))
+        with self._explained(), closing(self._connect(writes=True)) as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
 
     # -- labels -------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ _NAMES: Final[Mapping[Part, str]] = {
     "annotations": "annotations.sqlite",
     "configuration": "bypassflow.toml",
     "key": "bypassflow.key",
-    "forgotten": "forgotten.json",
+    "forgotten": "forgotten.txt",
 }
 
 

@@ -82,12 +82,13 @@ def build(
     now: Callable[[], datetime] | None = None,
     progress: Callable[[Progress], None] = lambda step: None,
     memory_limit: str = BUILD_MEMORY_LIMIT,
+    last: Callable[[Path], None] = lambda draft: None,
 ) -> RunSummary:
     """Read all inputs into a new store, fold it, and put it in the place of the one at `target`.
 
     Facts of files that the old store has and that are not given again are kept. `fold` asks the store for its windows
     and applies what the engine says. `now` tells the end of the run, UTC without a zone. Batches are read one at a
-    time, on this thread, while another one writes.
+    time, on this thread, while another one writes. `last` is given the finished file before it takes its place.
 
     Raises:
         ConfigurationError: when the old store cannot be read or belongs to another company or key, its folder cannot
@@ -121,7 +122,7 @@ def build(
         progress(Progress("publish", done, total, records))
         finished = replace(run, finished_at=now()) if now is not None else run
         store.record_run(finished)
-        store.publish(target)
+        store.publish(target, last)
     return RunSummary(tuple(summaries), kept, finished)
 
 

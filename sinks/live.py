@@ -17,6 +17,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
+from pipeline.forgetting import Forgotten
 from pipeline.outcomes import Group, OutcomeReader, require_company
 from pipeline.sources.registry import DeadLetter, sources
 from schemas.log import Entry
@@ -25,6 +26,7 @@ from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from sinks.appending import with_constants
 from sinks.arrivals import Arrivals
 from sinks.connection import check_file
+from sinks.erasure.arrivals import ErasedArrivals
 from sinks.failures import explained, is_damaged_log
 from sinks.placement import Placement
 from sinks.results import RESULTS
@@ -36,6 +38,7 @@ TOPICS: Final = (FACTS, OUTCOMES, DEAD_LETTERS)
 # The log of writes from which DuckDB brings the file up to date: often enough for a quick start after a crash, and for
 # short pauses, since nothing is written meanwhile; each time costs processor.
 CHECKPOINT_FROM: Final = "32MB"
+NOBODY_FORGOTTEN: Final = Forgotten(b"")
 _UNITS: Final = ("line", "byte", "record")
 
 
@@ -80,8 +83,9 @@ class _Batch:
 class LiveStore:
     """One company's store, open for live changes; made by `open_live`. For one thread, but for `reader`."""
 
-    def __init__(self, store: Store, company_id: str, partition: int) -> None:
+    def __init__(self, store: Store, company_id: str, partition: int, forgotten: Forgotten) -> None:
         self.store = store
+        self._erased = ErasedArrivals(store, forgotten)
         self._company_id = company_id
         self._partition = partition
         # Spent on merging what is new into what is old.
@@ -183,9 +187,10 @@ class LiveStore:
                 batch.damaged_count += 1
                 continue
             require_company(content.head.get("company_id"), self._company_id, FACTS, entry.offset)
-            for kind, table in content.tables.items():
+            for kind, table in self._erased.cleaned(content.tables).items():
                 batch.tables.setdefault(kind, []).append(table)
-        batch.groups = [group for entry in fresh[OUTCOMES] if (group := self._outcomes.feed(entry)) is not None]
+        groups = [group for entry in fresh[OUTCOMES] if (group := self._outcomes.feed(entry)) is not None]
+        batch.groups = [replace(group, tables=self._erased.cleaned(group.tables)) for group in groups]
         for entry in fresh[DEAD_LETTERS]:
             letter = read_dead_letter(entry)
             if letter is None:
@@ -250,12 +255,19 @@ class _Said:
 
 
 def open_live(
-    path: Path, run: RunRecord, partition: int, *, memory_limit: str = MEMORY_LIMIT, tell: Tell = lambda sentence: None
+    path: Path,
+    run: RunRecord,
+    partition: int,
+    *,
+    memory_limit: str = MEMORY_LIMIT,
+    tell: Tell = lambda sentence: None,
+    forgotten: Forgotten = NOBODY_FORGOTTEN,
 ) -> LiveStore:
     """Open a company's store for live changes; make it when there is none. `run` says who writes it, and how.
 
     A store that a replay made is taken over: what the log says counts more than what is there. A log of writes that is
-    damaged is moved aside, and the store goes on from its last checkpoint; `tell` hears of both.
+    damaged is moved aside, and the store goes on from its last checkpoint; `tell` hears of both. Nothing is taken in
+    that names one of the forgotten.
 
     Raises:
         ConfigurationError: when the store is another company's or was made with another key, or cannot be used.
@@ -272,7 +284,7 @@ def open_live(
         store.connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_FROM}'")
         _check(store, run)
         _take_over(store, partition, tell)
-        live = LiveStore(store, run.company_id, partition)
+        live = LiveStore(store, run.company_id, partition, forgotten)
     except BaseException:
         store.close()
         raise

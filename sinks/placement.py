@@ -8,6 +8,7 @@ system lets it go when its holder dies.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import stat
@@ -73,7 +74,7 @@ class Placement:
 
     def clear(self) -> None:
         """Remove the draft and what belongs to it."""
-        for path in (self.draft, self.draft.with_name(f"{self.draft.name}.wal")):
+        for path in self.draft.parent.glob(f"{glob.escape(self.draft.name)}*"):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.spill, ignore_errors=True)
 

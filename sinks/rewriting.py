@@ -7,13 +7,14 @@ tables hold and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from sinks import catalog
 from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, quoted, require_current
@@ -45,6 +46,18 @@ class Rewriting:
             query = (rows or {}).get(name, f"FROM {OLD}.{name}")
             ((counts[name],),) = self.connection.execute(f"INSERT INTO {NEW}.{name} BY NAME {query}").fetchall()
         return counts
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]], text: Callable[[str], str] = str) -> None:
+        """Append rows to a table of the new store. `text` is what becomes of every text in them."""
+        if not rows:
+            return
+        given = self.connection.sql(f"FROM {NEW}.{table} LIMIT 0").to_arrow_table().schema
+        # DuckDB turns texts into values of an enumeration by itself.
+        schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in given])
+        values = [{name: _with_texts(value, text) for name, value in row.items()} for row in rows]
+        self.connection.register("incoming_row", pa.Table.from_pylist(values, schema=schema))
+        self.connection.execute(f"INSERT INTO {NEW}.{table} BY NAME FROM incoming_row")
+        self.connection.unregister("incoming_row")
 
 
 @contextmanager
@@ -114,6 +127,16 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _without_dictionary(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+
+def _with_texts(value: Any, text: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return text(value)
+    return [_with_texts(each, text) for each in value] if isinstance(value, list) else value
 
 
 def _tables(connection: duckdb.DuckDBPyConnection, database: str) -> tuple[str, ...]:

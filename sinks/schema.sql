@@ -1,11 +1,11 @@
--- The store's tables, version 3. Analysts read the views of views.sql; these tables may change with a migration.
+-- The store's tables, version 4. Analysts read the views of views.sql; these tables may change with a migration.
 --
 -- Compression is named where DuckDB's own choice is slow to find: zstd for texts that hardly repeat or are null mostly,
 -- none for short random ones and for lists of ids. No table has a key or an index: both make DuckDB look at the whole
 -- table for each batch.
 
 CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL);
-INSERT INTO schema_version VALUES (3, 'schema');
+INSERT INTO schema_version VALUES (4, 'schema');
 
 -- Bookkeeping ---------------------------------------------------------------------------------------------------------
 
@@ -167,6 +167,9 @@ CREATE TABLE feed_progress (
 -- Facts above that the live engine met after their time was closed: the next replay folds them. Without activity_id: an
 -- observation. A row counts only as long as nothing is said of its fact.
 CREATE TABLE late_fact (raw_id VARCHAR, activity_id VARCHAR);
+
+-- Digests of the ids that rows had before the people in them were forgotten: what a log brings of them is not taken in.
+CREATE TABLE erased_row (digest UBIGINT NOT NULL);
 
 -- Not tied to files: a token that several files hold is told once.
 CREATE TABLE identifier (token VARCHAR USING COMPRESSION uncompressed, kind VARCHAR, display VARCHAR);

@@ -29,7 +29,7 @@ from sinks.store import Store
 CURRENT: Final = "current"
 # The one before stays for those who are reading it.
 KEPT: Final = 2
-_PREFIX: Final = "snapshot-"
+PREFIX: Final = "snapshot-"
 _ALIAS: Final = "snapshot"
 
 
@@ -87,11 +87,11 @@ def write_snapshot(store: Store, folder: Path, taken_at: datetime) -> Path:
         TransientError: when there is not enough room.
         ConfigurationError: when the folder cannot be written.
     """
-    target = folder / f"{_PREFIX}{taken_at:%Y%m%dT%H%M%S%fZ}"
+    target = folder / f"{PREFIX}{taken_at:%Y%m%dT%H%M%S%fZ}"
     draft = folder / f".{target.name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".{_PREFIX}*"):
+        for left in folder.glob(f".{PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
         _check_room(store.path, folder)
         draft.mkdir()
@@ -113,7 +113,7 @@ def write_snapshot(store: Store, folder: Path, taken_at: datetime) -> Path:
     link.symlink_to(target.name)
     os.replace(link, folder / CURRENT)
     _sync(folder)
-    for old in sorted(folder.glob(f"{_PREFIX}*"))[:-KEPT]:
+    for old in sorted(folder.glob(f"{PREFIX}*"))[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 

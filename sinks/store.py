@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -412,8 +412,10 @@ class Store:
 
     # -- the end of a build -------------------------------------------------------------------------------------------
 
-    def publish(self, target: Path | None = None) -> None:
+    def publish(self, target: Path | None = None, last: Callable[[Path], None] = lambda draft: None) -> None:
         """Finish the store and move it to its place; from then on it is there for good. The store is closed.
+
+        `last` is given the finished file before it is moved, and may replace it.
 
         Raises:
             ConfigurationError: when `target` is another place than the store was created for.
@@ -443,6 +445,7 @@ class Store:
                 self._db.execute(f"CHECKPOINT {_ALIAS}")
                 self._db.execute("USE memory")
                 self._db.execute(f"DETACH {_ALIAS}")
+                last(placement.draft)
                 placement.settle()
         finally:
             self.close()

@@ -138,7 +138,8 @@ class _Surveyor:
         self._given = [_absolute(path) for path in paths]
         self._base = _absolute(base) if base is not None else _common_root(self._given)
         self._default = _Rule(None, None, ZoneInfo(configuration.company.timezone))
-        self._key = _absolute(self._base / configuration.privacy.key_file)
+        privacy = configuration.privacy
+        self._secrets = {_absolute(self._base / name) for name in (privacy.key_file, privacy.forgotten_file)}
         self._rules: dict[Path, _Rule] = {}
         self._above_rules: set[Path] = set()
         self._seen: set[str] = set()
@@ -280,8 +281,8 @@ class _Surveyor:
         return False
 
     def _is_ours(self, path: Path) -> bool:
-        """Return whether a file is bypassflow's own: settings, key or store."""
-        if path == self._key or is_own_name(path.name):
+        """Return whether a file is bypassflow's own: settings, key, list of the forgotten or store."""
+        if path in self._secrets or is_own_name(path.name):
             return True
         try:
             with path.open("rb") as stream:

@@ -364,7 +364,7 @@ def second_version(path: Path) -> None:
     """A store of version 2: it knows of no late facts."""
     published(path, {PBX: IDS}, said([interaction_row("i1")]))
     with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP TABLE late_fact; UPDATE schema_version SET version = 2")
+        connection.execute("DROP TABLE erased_row; DROP TABLE late_fact; UPDATE schema_version SET version = 2")
 
 
 def first_version(path: Path) -> None:
