@@ -41,7 +41,8 @@ from schemas.facts import SCHEMAS
 from schemas.record import RECORD_MODELS
 
 BLOCK_BYTES: Final = 4 << 20
-LARGEST_PACKED_PARQUET: Final = 1 << 30
+# It is unpacked in memory, and packed already. Unit: bytes.
+LARGEST_PACKED_PARQUET: Final = 128 << 20
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 _CARRIES: Final = frozenset(SCHEMAS)
@@ -363,7 +364,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     except (pa.ArrowInvalid, EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
         raise InvalidRecord(f"{path.name}: the Parquet file is damaged or cut off; export it again") from None
     if len(data) > LARGEST_PACKED_PARQUET:
-        raise InvalidRecord(f"{path.name}: a packed Parquet file of more than 1 GiB; unpack it first")
+        raise InvalidRecord(f"{path.name}: a packed Parquet file of more than 128 MiB; unpack it first")
     return _parquet(io.BytesIO(data), path.name)
 
 

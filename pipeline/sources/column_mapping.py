@@ -32,6 +32,8 @@ from pipeline.sources.written_values import (
 )
 from schemas.record import RECORD_MODELS
 
+# More are no number of this world; Python refuses to read thousands.
+_MOST_DIGITS: Final = 18
 OPTIONS: Final = ("date_format", "duration_unit", "values", "header", "delimiter", "encoding")
 
 _LONGEST_WORD: Final = 100
@@ -201,7 +203,7 @@ class ColumnMapping:
             moment = self._instants.read(text)
             values[field] = moment.date() if isinstance(moment, datetime) else moment
         else:
-            values[field] = int(text) if text.isdigit() else text
+            values[field] = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else text
 
     def _read_instant(self, field: str, text: str, values: dict[str, Any]) -> None:
         self._place_instant(field, self._instants.read(text), values)

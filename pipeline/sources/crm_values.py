@@ -32,7 +32,7 @@ _WHOLE: Final = re.compile(r"(\d{1,20})\.0")
 _YEARS: Final = range(1970, 2200)
 # As many as one record may be tied to; see `Beside`.
 _MOST_IDS: Final = 1_000
-_ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
+_ADDRESS: Final = re.compile(r"[^\s;,<>\"]{1,128}@[^\s;,<>\"]{1,255}")
 
 
 def text_of(value: object) -> str:

@@ -7,8 +7,7 @@ silence would be interactions that nobody counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from pipeline.configuration import FILE_NAME
 from pipeline.errors import ConfigurationError, UnknownFormat
 from pipeline.sources.appearance import describe
 from pipeline.sources.directory import SOURCE as DIRECTORY
+from pipeline.sources.folders import DEEPEST_FOLDER, above_pattern, has_control, look_around, matches_of, size_below
 from pipeline.sources.reading import HEAD_SIZE, head
 from pipeline.sources.registry import (
     Recognised,
@@ -35,7 +35,6 @@ from schemas.settings import Configuration, SourceSettings
 MOST_LISTED: Final = 20
 # A claim on a directory by its structure needs no second look; one by a share of its files does.
 CERTAIN: Final = 0.98
-LARGEST_LOOK: Final = 400
 
 _STORE_MAGIC: Final = b"DUCK"
 
@@ -141,6 +140,10 @@ class _Surveyor:
         privacy = configuration.privacy
         self._secrets = {_absolute(self._base / name) for name in (privacy.key_file, privacy.forgotten_file)}
         self._rules: dict[Path, _Rule] = {}
+        # Whatever is named by its own name may be anywhere. A link that is met may lead to what lies below these alone:
+        # who may write into a folder must not choose what else is read.
+        self._named: set[Path] = set(self._given)
+        self._roots = [os.path.realpath(path) for path in (*self._given, self._base)]
         self._above_rules: set[Path] = set()
         self._seen: set[str] = set()
         self._inputs: list[Input] = []
@@ -171,8 +174,11 @@ class _Surveyor:
             whole = _absolute(self._base / entry.path)
             if whole.exists():
                 exact.append((whole, rule, name))
+                self._named.add(whole)
+                self._roots.append(os.path.realpath(whole))
                 continue
-            matches = _glob(whole)
+            self._roots.append(os.path.realpath(above_pattern(whole)))
+            matches = matches_of(whole)
             patterns.extend((path, rule, name) for path in matches)
             if not matches and is_all_wanted:
                 raise ConfigurationError(
@@ -190,6 +196,7 @@ class _Surveyor:
                     raise ConfigurationError(f"{path} is named by {names[path]} and by {name}; keep one of them")
                 self._rules[path] = rule
         if directory is not None:
+            self._named.add(directory)
             self._rules.setdefault(directory, _Rule(DIRECTORY.name, DIRECTORY, self._default.zone))
         self._above_rules = {parent for path in self._rules for parent in path.parents}
         # The directory is needed for every attribution, whatever part of the files was asked for.
@@ -229,17 +236,32 @@ class _Surveyor:
 
     # Walking
 
-    def _visit(self, path: Path) -> None:
+    def _visit(self, path: Path, depth: int = 0) -> None:
         real = os.path.realpath(path)
         if real in self._seen:
             return
+        if path not in self._named and not self._is_below(real):
+            self._refuse(path, _OUTSIDE)
+            return
+        if path not in self._named and has_control(path.name):
+            self._refuse(path.with_name(path.name.encode("unicode_escape").decode()), "control characters in its name")
+            return
         self._seen.add(real)
         if path.is_dir():
-            self._visit_directory(path)
+            if depth > DEEPEST_FOLDER:
+                self._refuse(path, f"more than {DEEPEST_FOLDER} folders deep; move what is to be read further up")
+            else:
+                self._visit_directory(path, depth)
+        elif not path.is_file():
+            self._refuse(path, "neither a file nor a directory")
         elif not self._is_ours(path):
             self._visit_file(path)
 
-    def _visit_directory(self, path: Path) -> None:
+    def _is_below(self, real: str) -> bool:
+        """Return whether a path without links lies in what was named."""
+        return any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in self._roots)
+
+    def _visit_directory(self, path: Path, depth: int) -> None:
         try:
             names = sorted(entry.name for entry in os.scandir(path) if not entry.name.startswith("."))
         except OSError as error:
@@ -247,10 +269,10 @@ class _Surveyor:
         rule = self._rule_of(path)
         claim = self._directory_claim(path, names, rule)
         if claim is not None:
-            self._add(path, claim, rule, _size_below(path))
+            self._add(path, claim, rule, size_below(path))
             return
         for name in names:
-            self._visit(path / name)
+            self._visit(path / name, depth + 1)
 
     def _directory_claim(self, path: Path, names: Sequence[str], rule: _Rule) -> Recognised | None:
         """Return who reads a directory as a whole, if anybody does."""
@@ -270,8 +292,8 @@ class _Surveyor:
 
     def _holds_others(self, path: Path, claimant: str) -> bool:
         """Return whether a directory that was claimed by a share of its files holds files of another system too."""
-        for file in _look_around(path):
-            if self._is_ours(file):
+        for file in look_around(path):
+            if not file.is_file() or self._is_ours(file):
                 continue
             try:
                 if family(recognise(_sample(file)).source) != claimant:
@@ -291,9 +313,6 @@ class _Surveyor:
             return False
 
     def _visit_file(self, path: Path) -> None:
-        if not path.is_file():
-            self._refuse(path, "neither a file nor a directory")
-            return
         rule = self._rule_of(path)
         size = path.stat().st_size
         try:
@@ -363,6 +382,9 @@ class _Surveyor:
 _CONFIGURED: Final = Recognition(1.0, "the configuration names the format")
 _MAPPED: Final = Recognition(1.0, "the configuration maps its columns")
 _EMPTY: Final = "empty (0 bytes); export it again, or remove it"
+_OUTSIDE: Final = (
+    "a link to something outside of all that was named; copy it here, or name it in a [[source]] of bypassflow.toml"
+)
 _UNREADABLE: Final = "nothing can be read from it: the archive is damaged or cut off; copy it again"
 
 
@@ -377,44 +399,8 @@ def _common_root(paths: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths]))
 
 
-def _glob(path: Path) -> list[Path]:
-    if not any(mark in str(path) for mark in "*?["):
-        return []
-    anchor = Path(path.anchor)
-    return sorted(match for match in anchor.glob(str(path.relative_to(anchor))) if not match.name.startswith("."))
-
-
 def _sample(path: Path) -> Sample:
     return Sample(path, head(path, HEAD_SIZE))
-
-
-def _look_around(root: Path) -> Iterator[Path]:
-    """Yield some files at any depth: of every folder the first and the last, and the first of each suffix."""
-    count = 0
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names = sorted(name for name in files if not name.startswith("."))
-        chosen = {names[0], names[-1]} if names else set()
-        suffixes: dict[str, str] = {}
-        for name in names:
-            if len(suffixes) < 8:
-                suffixes.setdefault(os.path.splitext(name)[1].lower(), name)
-        for name in sorted(chosen | set(suffixes.values())):
-            yield Path(folder, name)
-            count += 1
-        if count >= LARGEST_LOOK:
-            return
-
-
-def _size_below(root: Path) -> int:
-    size = 0
-    for folder, _, files in os.walk(root):
-        for name in files:
-            if is_own_name(name):
-                continue
-            with suppress(OSError):
-                size += os.lstat(os.path.join(folder, name)).st_size
-    return size
 
 
 def _listed(names: Sequence[str]) -> str:

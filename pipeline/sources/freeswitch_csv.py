@@ -198,7 +198,7 @@ def _values(path: Path, layout: Layout) -> Iterator[Mapping[str, Any]]:
 def _tells(value: Mapping[str, Any]) -> bool:
     """Return whether a called channel's line tells of a talk: it names a device of ours, and that one answered."""
     billed = str(value.get("billsec", ""))
-    return billed.isdigit() and int(billed) > 0 and _device(value) is not None
+    return billed.isdecimal() and billed.strip("0") != "" and _device(value) is not None
 
 
 def _device(value: Mapping[str, Any]) -> str | None:

@@ -138,8 +138,8 @@ def _tells(value: Mapping[str, Any]) -> bool:
         _is_called(value)
         and value.get("direction") != "outbound"
         and _is_joined(value)
-        and str(value.get("billsec", "")).isdigit()
-        and int(value["billsec"]) > 0
+        and str(value.get("billsec", "")).isdecimal()
+        and str(value["billsec"]).strip("0") != ""
         and _device(value) is not None
     )
 

@@ -57,9 +57,10 @@ _TOTALS: Final = frozenset(
     ("yhteensä", "summa", "välisumma", "loppusumma", "totalt", "delsumma", "total", "subtotal", "sum")
 )
 
-_IN_BRACKETS: Final = re.compile(r"\s*[(\[][^)\]]*[)\]]")
+_IN_BRACKETS: Final = re.compile(r"\s{0,9}[(\[][^)\]]{0,99}[)\]]")
 _MINUTES: Final = re.compile(r"[(\[]\s*min[a-z]*\.?\s*[)\]]", re.IGNORECASE)
 # Two digits or more that are hidden, at the end of what is shown of a number.
+_LONGEST_NUMBER: Final = 60
 _HIDDEN: Final = re.compile(r"\d[\d\s().-]*(?:[xX*#?•_]{2,}|\.{2,}|…|-{2,})\s*$")
 
 
@@ -131,4 +132,4 @@ def is_masked(number: str) -> bool:
     >>> [is_masked(text) for text in ("04012345xx", "+35840123****", "040 123 4...", "0401234567", "16100")]
     [True, True, True, False, False]
     """
-    return _HIDDEN.search(number) is not None
+    return _HIDDEN.search(number[-_LONGEST_NUMBER:]) is not None

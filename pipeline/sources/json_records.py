@@ -20,6 +20,9 @@ from pipeline.json_text import DEEPEST, TOO_DEEP, load_json
 from pipeline.sources.reading import Block, LongLine, blocks, open_bytes
 
 BLOCK_BYTES: Final = 4 << 20
+# What one record of a document may take, as no system writes it; in memory it takes up to thirty times as much.
+# Unit: bytes.
+LARGEST_RECORD: Final = 16 << 20
 # Besides its own error ijson lets through what Python says of bytes that are no UTF-8 and of endless numbers.
 _BROKEN: Final = (ijson.JSONError, ValueError, OverflowError)
 _OPENS: Final = ("start_map", "start_array")
@@ -125,12 +128,15 @@ def _values(stream: BinaryIO, place: str) -> Iterator[Any]:
     """Yield what stands at a place in the documents of a stream.
 
     Raises:
-        InvalidRecord: when it is no JSON from there on, or nested too deeply.
+        InvalidRecord: when it is no JSON from there on, nested too deeply, or a record or value has no end.
     """
     level = {"": 0, "item": 1}.get(place, 2)
     is_inside, depth, key, builder = level < 2, 0, None, None
+    gauge = _Gauge(stream)
     try:
-        for event, value in ijson.basic_parse(stream, use_float=True, multiple_values=True):
+        for event, value in ijson.basic_parse(gauge, use_float=True, multiple_values=True):
+            if builder is None:
+                gauge.begin()
             opens, closes = event in _OPENS, event in _CLOSES
             depth -= closes
             if builder is None and is_inside and depth == level and not closes:
@@ -148,6 +154,30 @@ def _values(stream: BinaryIO, place: str) -> Iterator[Any]:
                 raise InvalidRecord(TOO_DEEP)
     except _BROKEN:
         raise InvalidRecord("no valid JSON") from None
+
+
+class _Gauge:
+    """A stream that is read for one record or value at a time, and ends with an error when that is too large."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = 0
+
+    def begin(self) -> None:
+        """Count anew."""
+        self._size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            InvalidRecord: when there were too many since the beginning.
+        """
+        data = self._stream.read(size)
+        self._size += len(data)
+        if self._size > LARGEST_RECORD:
+            raise InvalidRecord(f"a record or value of more than {LARGEST_RECORD >> 20} MiB")
+        return data
 
 
 def _lines(path: Path) -> Iterator[JsonRecord]:

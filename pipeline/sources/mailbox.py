@@ -311,7 +311,7 @@ def _peek(root: Path) -> Iterator[Path]:
 
 
 def _listing(root: Path, below: str, facts: MailFacts) -> tuple[list[str], list[str]]:
-    """Return the names of files and of folders in a folder, sorted. Links to folders are not followed.
+    """Return the names of files and of folders in a folder, sorted. Links are not followed.
 
     Raises:
         ConfigurationError: when the directory that is read cannot be listed; a folder in it is only warned of.
@@ -323,8 +323,10 @@ def _listing(root: Path, below: str, facts: MailFacts) -> tuple[list[str], list[
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif entry.is_file():
+                elif entry.is_file(follow_symlinks=False):
                     files.append(entry.name)
+                elif entry.is_symlink() and entry.is_file():
+                    facts.warn("links to files are not followed: what they name may lie anywhere")
     except OSError as error:
         if not below:
             raise ConfigurationError(f"{root.name}: the directory cannot be listed: {error.strerror}") from None

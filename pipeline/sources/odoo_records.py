@@ -151,7 +151,7 @@ def reference(value: object) -> str | None:
         return None
     text = text_of(value)
     if text.isascii() and text.isdigit():
-        return text[:18] if int(text) else None
+        return text[:18] if text.strip("0") else None
     exported = _EXPORTED.fullmatch(text)
     if exported is not None:
         return exported[1]

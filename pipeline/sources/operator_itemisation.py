@@ -290,7 +290,8 @@ def _find_header(
         if options.get("header", True) is False:
             numbers = [str(place) for place in range(1, len(cells) + 1)]
             return _Table(numbers, number, delimiter, encoding, mapping) if mapping else None
-        cells = [cell if cell not in cells[:place] else "" for place, cell in enumerate(cells)]
+        first = {cell: place for place, cell in reversed(list(enumerate(cells)))}
+        cells = [cell if first[cell] == place else "" for place, cell in enumerate(cells)]
         used = {part for said in mapping.values() for part in (said, *said.split("+"))}
         guessed = columns_of([cell if cell not in used else "" for cell in cells])
         columns = {**{field: column for field, column in guessed.items() if field not in mapping}, **mapping}

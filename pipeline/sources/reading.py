@@ -22,6 +22,7 @@ BLOCK_SIZE: Final = 16 << 20
 MAX_LINE: Final = 1 << 20
 MAX_RECORD_LINES: Final = 2_000
 START_KEPT: Final = 2_000
+_SHORTEST_REACH: Final = 20
 UNFINISHED: Final = "the text ends inside quotation marks"
 
 # The default limit of 128 KiB is less than a long text field of a CRM.
@@ -180,6 +181,9 @@ def group_records(
     """
     waiting: list[tuple[int, str] | LongLine] = []
     source = iter(units)
+    # How many lines a record may go on for. A file in which marks open and never close would be read again from each of
+    # its lines: looking in vain costs half of it, and every record that is found earns its lines.
+    reach = MAX_RECORD_LINES
 
     def following(place: int) -> tuple[int, str] | LongLine | None:
         while len(waiting) <= place:
@@ -203,29 +207,54 @@ def group_records(
         if not is_open:
             yield CsvRecord(number, fields, text, None if accepts(len(fields)) else describe(len(fields)))
             continue
-        taken = 0
-        joined = [text]
-        size = len(text)
-        while taken < MAX_RECORD_LINES and size < MAX_LINE:
-            unit = following(taken)
-            if unit is None and more_follows:
-                yield CsvRecord(number, [], "\n".join(joined), UNFINISHED)
-                return
+        record = _Continued(text, following, reach)
+        try:
+            fields = next(csv.reader(iter(record), delimiter=delimiter, strict=True))
+            is_whole = accepts(len(fields))
+        except csv.Error:
+            is_whole = False
+        if record.is_at_end and more_follows:
+            yield CsvRecord(number, [], record.text, UNFINISHED)
+            return
+        if is_whole:
+            del waiting[: len(record.lines) - 1]
+            reach = min(MAX_RECORD_LINES, reach + len(record.lines))
+            yield CsvRecord(number, fields, record.text)
+        else:
+            if record.is_given_up:
+                reach = max(_SHORTEST_REACH, reach // 2)
+            yield CsvRecord(number, [], text, "a quotation mark opens and does not close where the record ends")
+
+
+class _Continued:
+    """The lines that a record may go on for, each given once, so that no mark has what came before it read again."""
+
+    def __init__(self, first: str, following: Callable[[int], tuple[int, str] | LongLine | None], reach: int) -> None:
+        """`following` gives the lines behind the first one by their places, from 0; at most `reach` of them count."""
+        self.lines = [first]
+        self.is_at_end = False
+        self.is_given_up = False
+        self._following = following
+        self._reach = reach
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines, as long as they are asked for and there may be more."""
+        size = len(self.lines[0])
+        yield f"{self.lines[0]}\n"
+        while len(self.lines) <= self._reach and size < MAX_LINE:
+            unit = self._following(len(self.lines) - 1)
+            self.is_at_end = unit is None
             if unit is None or isinstance(unit, LongLine):
                 break
-            taken += 1
-            joined.append(unit[1])
+            self.lines.append(unit[1])
             size += len(unit[1])
-            if '"' in unit[1]:
-                whole = "\n".join(joined)
-                fields, is_open = split_fields(whole, delimiter, quoting)
-                if not is_open:
-                    break
-        if not is_open and _is_strict(whole, delimiter) and accepts(len(fields)):
-            del waiting[:taken]
-            yield CsvRecord(number, fields, whole)
-        else:
-            yield CsvRecord(number, [], text, "a quotation mark opens and does not close where the record ends")
+            yield f"{unit[1]}\n"
+        self.is_given_up = True
+
+    @property
+    def text(self) -> str:
+        """How they are written."""
+        return "\n".join(self.lines)
 
 
 def split_fields(text: str, delimiter: str = ",", quoting: bool = True) -> tuple[list[str], bool]:
@@ -244,14 +273,6 @@ def split_fields(text: str, delimiter: str = ",", quoting: bool = True) -> tuple
         return next(csv.reader([text], delimiter=delimiter)), is_open
     except csv.Error:  # a field over the limit, a carriage return outside quotes
         return text.split(delimiter), False
-
-
-def _is_strict(text: str, delimiter: str) -> bool:
-    try:
-        next(csv.reader([text], delimiter=delimiter, strict=True))
-    except csv.Error:
-        return False
-    return True
 
 
 def _counted(count: int, noun: str) -> str:

@@ -24,6 +24,10 @@ _PIECE: Final = 1 << 16
 # A packed byte may stand for 1,032 bytes in gzip, and four for 128 KiB in zstd: small slices bound the memory.
 _GZIP_SLICE: Final = 1 << 14
 _ZSTD_SLICE: Final = 1 << 10
+# Logs and exports become ten to fifty times as long. What becomes longer than this and more than so many times as long
+# was packed to take time and room; whoever knows better unpacks it first. Unit: bytes.
+UNSUSPECTED_SIZE: Final = 256 << 20
+MOST_GROWTH: Final = 250
 
 
 class _Decompressor(Protocol):
@@ -139,6 +143,11 @@ def _inflate(
                         ) from None
                     piece = unpacker.unused_data if unpacker.eof else b""
                     unpacked_size += len(text)
+                    if unpacked_size > UNSUSPECTED_SIZE and unpacked_size > MOST_GROWTH * stored.position:
+                        raise InvalidRecord(
+                            f"{stored.name}: the {what} holds more than {MOST_GROWTH} times what it is long, "
+                            f"{unpacked_size:,} bytes by byte {stored.position:,}; unpack it first if that is right"
+                        )
                     if text:
                         yield text
             packed = stored.read(4 * _PIECE)

@@ -234,7 +234,7 @@ def _read_iso(text: str) -> datetime | date | None:
         return date(int(day[1]), int(day[2]), int(day[3]))
     # A decimal comma and a blank before the offset are met in exports; ISO 8601 in Python 3.11 takes neither.
     text = re.sub(r"(?<=\d),(?=\d{1,9}\b)", ".", text)
-    text = re.sub(r"\s+(?=[+-]\d{2}:?\d{2}$)", "", text)
+    text = re.sub(r"\s{1,9}(?=[+-]\d{2}:?\d{2}$)", "", text)
     text = re.sub(r"^(\d{4})-(\d{1,2})-(\d{1,2})[T\s]+(\d):", r"\1-\2-\3 0\4:", text)
     text = re.sub(r"^(\d{4})-(\d)-", r"\1-0\2-", text)
     text = re.sub(r"^(\d{4}-\d{2})-(\d)(?=[T\s])", r"\1-0\2", text)
