@@ -27,6 +27,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.api import add_api
+from dashboard.connections import LONGEST_HEADER, Bodies, Connection
 from dashboard.counting import Counting
 from dashboard.pages.routes import add_pages
 from dashboard.problems import add_problems, problem
@@ -36,7 +37,6 @@ from sinks.asking import Asking
 _LOG: Final = logging.getLogger("bypassflow.web")
 _STOP_SECONDS: Final = 5
 _WARM_SECONDS: Final = 30
-_LONGEST_QUESTION: Final = 1_000_000
 # What an answer says unless it says otherwise itself. The pages send a policy of their own.
 _SAFE: Final = {
     "cache-control": "no-store",
@@ -72,6 +72,7 @@ def make_app(
     add_problems(app)
     add_api(app, asking, status=status, annotations=annotations, now=now, counting=counting)
     add_pages(app, asking, status=status, annotations=annotations, now=now)
+    app.add_middleware(Bodies)
     app.add_middleware(Guard, counting=counting, is_local=is_local)
     return app
 
@@ -168,9 +169,8 @@ class Site:
                 server_header=False,
                 lifespan="off",
                 ws="none",
-                # Filters with many values make long questions.
-                http="h11",
-                h11_max_incomplete_event_size=_LONGEST_QUESTION,
+                http=Connection,
+                h11_max_incomplete_event_size=2 * LONGEST_HEADER,
                 timeout_graceful_shutdown=_STOP_SECONDS,
             )
         )

@@ -126,10 +126,12 @@ class Pages:
 
         return self._asking.ask(answer)
 
-    def problem(self, request: Request, problem: Exception) -> Response:
-        """Return the page that says what is wrong and what helps."""
+    def problem(self, request: Request, problem: Exception, status: int | None = None) -> Response:
+        """Return the page that says what is wrong and what helps; without a status, that of the kind of problem."""
         headers: dict[str, str] = {}
-        if isinstance(problem, NotThere):
+        if status is not None:
+            pass
+        elif isinstance(problem, NotThere):
             status = 404
         elif isinstance(problem, ConfigurationError):
             status = 400

@@ -31,7 +31,6 @@ from sinks.store import Store
 
 _STATIC: Final = FOLDER / "static"
 _DOWNLOADS: Final[Mapping[str, str]] = {"csv": formats.CSV, "parquet": formats.PARQUET}
-_LONGEST_FORM: Final = 100_000
 
 Rows = tuple[list[Row], pa.Schema]
 
@@ -119,11 +118,11 @@ def _add_forms(app: FastAPI, pages: Pages, asking: Asking, now: Callable[[], dat
 
         async def endpoint(request: Request) -> Response:
             notes = pages.answering.annotations
-            if not is_from_here(request) or int(request.headers.get("content-length") or 0) > _LONGEST_FORM:
+            if not is_from_here(request):
                 problem: Exception = ConfigurationError(
                     "this form was not sent by a page of this server; open the page"
                 )
-                return await run_in_threadpool(pages.problem, request, problem)
+                return await run_in_threadpool(pages.problem, request, problem, 403)
             if notes is None:
                 problem = ConfigurationError("nothing can be kept here: no file for measures and labels is named")
                 return await run_in_threadpool(pages.problem, request, problem)
