@@ -118,7 +118,7 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
         begun = time.monotonic()
         say(f"{rate} calls a second for {seconds} s")
         try:
-            published = list(_publish_paced(company, _calls(standing, rate, seconds, customers), rate))
+            published = list(publish_paced(company, _calls(standing, rate, seconds, customers), rate))
             spent_seconds = time.monotonic() - begun
             after_spent = company.spent()
             deadline = time.monotonic() + 60
@@ -153,7 +153,7 @@ def soak(minutes: float, rate: int, memory: str, folder: Path, say: Callable[[st
     customers = 5_000
     with live_company(folder) as company:
         before = company.publish(beginning(customers))
-        company.start(sink_options=["--memory", memory])
+        company.start(options={"sink": ["--memory", memory]})
         # Facts are more than records: every new identifier is one too.
         already = company.wait(before, patience=120)["applied"]["fact_count"]
         base = company.spent()
@@ -164,7 +164,7 @@ def soak(minutes: float, rate: int, memory: str, folder: Path, say: Callable[[st
         per_day = 60 * rate
         coming = events(int(rate * minutes * 60), customers, per_day=per_day, progress_every=per_day // 4)
         sent, due, last = 0, begun + _MINUTE, base
-        for _ in _publish_paced(company, coming, rate):
+        for _ in publish_paced(company, coming, rate):
             sent += 1
             if time.monotonic() >= due:
                 due += _MINUTE
@@ -193,7 +193,7 @@ def _calls(first: int, rate: int, seconds: int, customers: int) -> Iterator[Mess
     return islice((message for message in later if message[0] == "raw.calls"), count)
 
 
-def _publish_paced(company: LiveCompany, messages: Iterator[Message], rate: int) -> Iterator[float]:
+def publish_paced(company: LiveCompany, messages: Iterator[Message], rate: int) -> Iterator[float]:
     """Publish so many a second, in beats; yield for each when its beat was sent, in seconds of the monotonic clock."""
     begun, sent = time.monotonic(), 0
     while True:

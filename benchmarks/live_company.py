@@ -14,17 +14,18 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
-from agents.broker import start_broker
+from agents.broker import Broker, start_broker
 from agents.lag import readers
 from agents.log import KafkaLog
 from agents.topics import create_topics
@@ -38,6 +39,7 @@ from sinks.keyfile import load_or_create_key
 from sinks.remote import RemoteAnswers
 
 COMPANY_ID: Final = "live"
+NO_OPTIONS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 ROLES: Final = ("ingest", "correlate", "sink")
 PREFIX: Final = "bench."
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -72,9 +74,10 @@ def spent_by(pid: int) -> Spent:
 class LiveCompany:
     """The pipeline of one company in a folder. `stop` ends its processes."""
 
-    def __init__(self, folder: Path, bootstrap: str, broker_pid: int) -> None:
+    def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
-        self.bootstrap = bootstrap
+        self.broker = broker
+        self.bootstrap = bootstrap = broker.bootstrap
         self.config = folder / "bypassflow.toml"
         self.db = folder / "live.duckdb"
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,9 +88,8 @@ class LiveCompany:
         self.log = KafkaLog(self.settings)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._listen = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.answers = RemoteAnswers(f"http://{self._listen}")
-        self._broker_pid = broker_pid
+            self.listen = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.answers = RemoteAnswers(f"http://{self.listen}")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def publish(self, messages: Iterable[Message]) -> int:
@@ -111,12 +113,12 @@ class LiveCompany:
         partitions = self.settings.partitions
         self.log.append([Draft(topic, zlib.crc32(key) % partitions, value, key) for topic, key, value in messages])
 
-    def start(self, roles: Iterable[str] = ROLES, sink_options: Sequence[str] = ()) -> None:
-        """Start processes, the sink with further options of its command."""
+    def start(self, roles: Iterable[str] = ROLES, options: Mapping[str, Sequence[str]] = NO_OPTIONS) -> None:
+        """Start processes, each with further options of its command."""
         for role in roles:
-            arguments = ["--config", str(self.config)]
+            arguments = ["--config", str(self.config), *options.get(role, ())]
             if role == "sink":
-                arguments = ["sink", "--db", str(self.db), "--listen", self._listen, *sink_options, *arguments]
+                arguments = ["sink", "--db", str(self.db), "--listen", self.listen, *arguments]
             else:
                 arguments = ["worker", "--only", role, "--name", f"bench-{role}", *arguments]
             with (self.folder / f"{role}.log").open("ab") as log:
@@ -125,6 +127,26 @@ class LiveCompany:
                     cwd=_ROOT, env=environment(os.environ),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 )  # fmt: skip
+
+    def kill(self, role: str) -> None:
+        """End a process as a crash would."""
+        process = self._running.pop(role)
+        process.kill()
+        process.wait()
+
+    def has_ended(self, role: str) -> bool:
+        """Return whether a process that was started has ended by itself."""
+        return role in self._running and self._running[role].poll() is not None
+
+    def renew_log(self) -> None:
+        """Connect to the broker anew."""
+        self.log.close()
+        self.log = KafkaLog(self.settings)
+
+    def is_done(self) -> bool:
+        """Return whether all that was published is stored."""
+        status = self.status()
+        return status is not None and self._is_done(status)
 
     def command(self, role: str) -> list[str]:
         """Return what runs a process: this interpreter, and before it what BENCH_<ROLE> says, such as a profiler.
@@ -138,7 +160,7 @@ class LiveCompany:
     def spent(self) -> dict[str, Spent]:
         """Return what the processes and the broker have used so far."""
         pids = {role: process.pid for role, process in self._running.items()}
-        return {role: spent_by(pid) for role, pid in (pids | {"broker": self._broker_pid}).items()}
+        return {role: spent_by(pid) for role, pid in (pids | {"broker": self.broker.pid or 0}).items()}
 
     def status(self) -> dict[str, Any] | None:
         """Return what the sink says; None while it does not answer."""
@@ -219,7 +241,7 @@ def live_company(folder: Path) -> Iterator[LiveCompany]:
         ConfigurationError: when this machine has no Java or Maven.
     """
     with start_broker(folder / "broker", kind="kafka") as broker:
-        company = LiveCompany(folder / "company", broker.bootstrap, broker.pid or 0)
+        company = LiveCompany(folder / "company", broker)
         try:
             yield company
         finally:

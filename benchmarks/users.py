@@ -133,7 +133,7 @@ def _sink(company: LiveCompany, has_users: bool) -> Iterator[Users | None]:
         probe.bind(("127.0.0.1", 0))
         site = f"127.0.0.1:{probe.getsockname()[1]}"
     # The pages are there both times; only whether somebody looks differs.
-    company.start(("sink",), ("--serve", site))
+    company.start(("sink",), {"sink": ("--serve", site)})
     _wait_for(f"http://{site}/healthz", company)
     users = Users(f"http://{site}") if has_users else None
     try:
