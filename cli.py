@@ -221,12 +221,18 @@ def _forgotten(company: Company, key: bytes) -> Forgotten:
     return load(company.forgotten_path, key)
 
 
-def _eraser(company: Company, key: bytes) -> Callable[[Path], None]:
-    """Return what erases those who were forgotten from a store before it takes its place."""
+def _last_look(company: Company, key: bytes, db: Path) -> Callable[[Path], None]:
+    """Return what erases the forgotten and what is too old from a new store, before it takes its place at `db`."""
     from sinks.erasure.forgetting import erase_draft
+    from sinks.retaining import retain_draft
 
     forgotten = _forgotten(company, key)
-    return lambda draft: erase_draft(draft, forgotten, secrets.token_bytes(32))
+
+    def last(draft: Path) -> None:
+        erase_draft(draft, forgotten, secrets.token_bytes(32))
+        retain_draft(draft, db, company.configuration.retention, _now().replace(tzinfo=None))
+
+    return last
 
 
 def _run_record(company: Company, rules: EngineSettings, key: bytes, started_at: datetime) -> RunRecord:
@@ -459,7 +465,7 @@ def replay(
             run,
             now=lambda: _now().replace(tzinfo=None),
             progress=tell,
-            last=_eraser(company, key),
+            last=_last_look(company, key, db),
         )
     for warning in summed(
         (read.info.source, read.info.file, warning) for read in summary.files for warning in read.warnings
@@ -1657,6 +1663,30 @@ def restore(
 
 
 @command
+def retain(db: Database, config: CompanyConfig = None) -> None:
+    """Let leave what the store has kept for long enough.
+
+    As [retention] of the configuration says. What leaves is counted, so that the accounts still add up. A replay does
+    the same at its end. Run it by a timer, while no sink writes the store.
+    """
+    from sinks.connection import check_file
+    from sinks.retaining import retain as retain_in
+
+    check_file(db)
+    company = _company([db.absolute().parent], config)
+    if not company.configuration.retention.is_set:
+        raise ConfigurationError(
+            "[retention] of the configuration names no length of time, so nothing leaves; set evidence, interactions "
+            "or dead_letters, such as evidence = '400d'"
+        )
+    gone = retain_in(db, company.configuration.retention, _now().replace(tzinfo=None))
+    _say(
+        f"left {db}: {gone.event_count:,} raw events, {gone.activity_count:,} activities, "
+        f"{gone.interaction_count:,} interactions, {gone.letter_count:,} dead letters"
+    )
+
+
+@command
 def forget(
     db: Database,
     identifiers: Annotated[
@@ -2089,7 +2119,7 @@ def _pulled_store(company: Company, db: Path, source: str) -> Iterator[MakeTarge
             lambda store: fold_all(store, engine),
             _run_record(company, rules, key, started_at),
             now=lambda: _now().replace(tzinfo=None),
-            last=_eraser(company, key),
+            last=_last_look(company, key, db),
         )
 
     def target(ledger: Ledger, fit: Fit) -> Stores:

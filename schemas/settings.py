@@ -19,6 +19,7 @@ from schemas.alerting import AlertSettings, DigestSettings, named_twice
 from schemas.crm_database import CrmDatabaseSettings, CrmJoin, CrmTable
 from schemas.kafka import KafkaSettings
 from schemas.receive import RECEIVERS, Receiver, ReceiveSettings
+from schemas.retention import RetentionSettings
 from schemas.settings_problems import ProblemWriter, syntax_problem
 from schemas.settings_problems import SettingsError as SettingsError
 from schemas.settings_values import SOURCE_NAME_PATTERN as SOURCE_NAME_PATTERN
@@ -352,6 +353,11 @@ class Configuration(SettingsTable):
     privacy: PrivacySettings = Field(
         default_factory=PrivacySettings, description="What may be shown.", examples=[{"identifiers": "masked"}]
     )
+    retention: RetentionSettings = Field(
+        default_factory=RetentionSettings,
+        description="How long a store keeps what it was made of.",
+        examples=[{"evidence": "400d"}],
+    )
     kafka: KafkaSettings = Field(
         default_factory=KafkaSettings,
         description="The broker of the live pipeline and its topics.",
@@ -401,6 +407,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "exclude": ExcludeSettings,
     "crm": CrmSettings,
     "privacy": PrivacySettings,
+    "retention": RetentionSettings,
     "kafka": KafkaSettings,
     "source": SourceSettings,
     "crm_database": CrmDatabaseSettings,

@@ -71,10 +71,10 @@ class ProblemWriter:
         known = list(self._names()) if len(path) == 1 else list(table.model_fields) if table is not None else []
         near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         if len(path) == 1:
-            if near:
-                return f"unknown table or key '{key}'; did you mean {_table_name((near[0],))}?"
             if owners:
                 return f"unknown key '{key}' outside of a table; it belongs under {_table_name((owners[0],))}"
+            if near:
+                return f"unknown table or key '{key}'; did you mean {_table_name((near[0],))}?"
             return f"unknown table or key '{key}'; known are {', '.join(known)}"
         if near:
             return f"unknown key '{key}' in {where}; did you mean '{near[0]}'?"

@@ -11,7 +11,7 @@ import duckdb
 
 from pipeline.errors import ConfigurationError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sinks.connection import quoted
 _OF_FILES = (
     "source_file",
     "dead_letter",
+    "expired_event",
     *(observations.TABLE if kind == "observation" else kind for kind in SCHEMAS if kind != "identifier"),
 )
 

@@ -35,6 +35,7 @@ VIEWS = (
     "accounts",
     "feeds",
     "dead_letters",
+    "expired",
     "identifiers",
     "files",
     "runs",

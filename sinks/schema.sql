@@ -1,11 +1,11 @@
--- The store's tables, version 4. Analysts read the views of views.sql; these tables may change with a migration.
+-- The store's tables, version 5. Analysts read the views of views.sql; these tables may change with a migration.
 --
 -- Compression is named where DuckDB's own choice is slow to find: zstd for texts that hardly repeat or are null mostly,
 -- none for short random ones and for lists of ids. No table has a key or an index: both make DuckDB look at the whole
 -- table for each batch.
 
 CREATE TABLE schema_version (version INTEGER NOT NULL, name VARCHAR NOT NULL);
-INSERT INTO schema_version VALUES (4, 'schema');
+INSERT INTO schema_version VALUES (5, 'schema');
 
 -- Bookkeeping ---------------------------------------------------------------------------------------------------------
 
@@ -170,6 +170,21 @@ CREATE TABLE late_fact (raw_id VARCHAR, activity_id VARCHAR);
 
 -- Digests of the ids that rows had before the people in them were forgotten: what a log brings of them is not taken in.
 CREATE TABLE erased_row (digest UBIGINT NOT NULL);
+
+-- What left by retention, counted: the accounts of its files still add up.
+CREATE TABLE expired_event (
+    file_number INTEGER NOT NULL,
+    source VARCHAR NOT NULL,
+    disposition VARCHAR NOT NULL,
+    reason VARCHAR,
+    raw_count BIGINT NOT NULL
+);
+CREATE TABLE expired_interaction (
+    month DATE NOT NULL,
+    channel VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    interaction_count BIGINT NOT NULL
+);
 
 -- Not tied to files: a token that several files hold is told once.
 CREATE TABLE identifier (token VARCHAR USING COMPRESSION uncompressed, kind VARCHAR, display VARCHAR);

@@ -104,7 +104,9 @@ SELECT coalesce(foreign_id.source, place.source) AS source, disposition, said.re
 FROM current_disposition AS said
 LEFT JOIN place ON starts_with(said.raw_id, place.prefix)
 LEFT JOIN foreign_id USING (raw_id)
-GROUP BY ALL;
+GROUP BY ALL
+UNION ALL
+SELECT source, disposition, reason, raw_count FROM expired_event;
 
 -- What waits for the next replay, with its source: late facts of which nothing is said yet.
 CREATE OR REPLACE VIEW waiting_event AS
@@ -300,6 +302,23 @@ COMMENT ON COLUMN dead_letters.reason IS 'why it cannot be used';
 COMMENT ON COLUMN dead_letters.raw_text IS 'the record, identifiers masked, at most 2,000 characters';
 COMMENT ON COLUMN dead_letters.is_raw_event IS 'true: a raw event, counted as rejected in accounts; false: a record of the CRM or the directory';
 COMMENT ON COLUMN dead_letters.raw_id IS 'identity of the record: source:file:position';
+
+CREATE OR REPLACE VIEW expired AS
+SELECT 'raw events' AS what, source, NULL::DATE AS month, NULL AS channel, disposition AS said, reason,
+    sum(raw_count)::BIGINT AS row_count
+FROM expired_event
+GROUP BY ALL
+UNION ALL
+SELECT 'interactions', NULL, month, channel, outcome, NULL, interaction_count FROM expired_interaction;
+
+COMMENT ON VIEW expired IS 'One row per kind of rows that left by retention, counted. Key: what, source, month, channel, said, reason.';
+COMMENT ON COLUMN expired.what IS 'raw events, which accounts still count, or interactions, which no share counts any more';
+COMMENT ON COLUMN expired.source IS 'of raw events: source that wrote them';
+COMMENT ON COLUMN expired.month IS 'of interactions: month of their start, first day, UTC';
+COMMENT ON COLUMN expired.channel IS 'of interactions: call, email, sms, chat, social or fax';
+COMMENT ON COLUMN expired.said IS 'of raw events: interaction, duplicate or excluded; of interactions: their outcome';
+COMMENT ON COLUMN expired.reason IS 'of excluded raw events: why';
+COMMENT ON COLUMN expired.row_count IS 'how many left';
 
 CREATE OR REPLACE VIEW feeds AS
 WITH reached AS (

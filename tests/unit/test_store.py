@@ -364,7 +364,11 @@ def second_version(path: Path) -> None:
     """A store of version 2: it knows of no late facts."""
     published(path, {PBX: IDS}, said([interaction_row("i1")]))
     with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP TABLE erased_row; DROP TABLE late_fact; UPDATE schema_version SET version = 2")
+        connection.execute(
+            "DROP VIEW expired; DROP VIEW accounts; DROP VIEW disposition_count; DROP TABLE expired_event; "
+            "DROP TABLE expired_interaction; DROP TABLE erased_row; DROP TABLE late_fact; "
+            "UPDATE schema_version SET version = 2"
+        )
 
 
 def first_version(path: Path) -> None:
