@@ -23,9 +23,9 @@ if [ "$(stat -c %u bypassflow.key)" != 10001 ]; then
     chown 10001:10001 bypassflow.key 2>/dev/null \
         || printf 'give bypassflow.key to the user of the containers: sudo chown 10001:10001 %s\n' "$folder/bypassflow.key" >&2
 fi
-for name in hook.secret; do
+for name in hook.secret grafana.password; do
     [ -e "$name" ] && continue
-    openssl rand -hex 24 >"$name"
+    openssl rand -hex 24 | tr -d '\n' >"$name"
     chmod 0444 "$name"
     made "$name"
 done

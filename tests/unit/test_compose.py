@@ -128,8 +128,38 @@ def test_a_process_can_do_no_more_than_it_must(name: str, service: Tree, merged:
 def test_a_process_has_limits_and_comes_back(name: str, service: Tree, merged: Tree) -> None:
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
     assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
-    assert "healthcheck" in service or name in ("sink", "receive")
+    assert "healthcheck" in service or service["image"].startswith("bypassflow:")
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+@every_process_of_ours
+def test_a_process_is_asked_how_it_is_where_it_tells(name: str, service: Tree, merged: Tree) -> None:
+    if name in ("topics", "notify"):
+        assert service["healthcheck"] == {"disable": True}
+        return
+    address = environment_of(service).get("BYPASSFLOW_HEALTH", "http://127.0.0.1:8765/readyz")
+    port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/readyz", address)
+    assert port is not None
+    assert {f"--metrics=0.0.0.0:{port[1]}", f"--serve=0.0.0.0:{port[1]}"} & set(service["command"])
+
+
+def test_prometheus_asks_every_process_that_has_figures() -> None:
+    services = PROJECTS["alone"]["services"]
+    asked = set()
+    for job in yaml.safe_load((FOLDER / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))[
+        "scrape_configs"
+    ]:
+        for found in job.get("dns_sd_configs", ()):
+            asked |= {(name, str(found["port"])) for name in found["names"]}
+        for found in job.get("static_configs", ()):
+            asked |= {tuple(target.split(":")) for target in found["targets"]}
+    telling = {
+        (name, argument.rpartition(":")[2])
+        for name, service in services.items()
+        for argument in service.get("command", ())
+        if argument.startswith(("--metrics=", "--serve="))
+    }
+    assert asked == telling
 
 
 @every_service
@@ -148,7 +178,10 @@ def test_what_is_inside_reaches_nothing_outside() -> None:
 @every_service
 def test_no_secret_stands_in_the_environment(name: str, service: Tree, merged: Tree) -> None:
     told = environment_of(service)
-    assert [key for key, value in told.items() if "password" in value.lower() and "${directory:" not in value] == []
+    named = [
+        value for value in told.values() if "password" in value.lower() and "${directory:/run/secrets:" not in value
+    ]
+    assert [value for value in named if not value.startswith("/run/secrets/")] == []
 
 
 @every_service

@@ -157,19 +157,21 @@ def test_one_process_owns_the_store() -> None:
     assert "sink" not in {entry["name"] for entry in kustomization(EXAMPLE)["replicas"]}
 
 
-@pytest.mark.parametrize("name", ["sink", "receive"])
-def test_a_server_says_how_it_is_where_it_listens(name: str) -> None:
+@pytest.mark.parametrize("name", ["ingest", "correlate", "sink", "receive"])
+def test_a_process_is_asked_how_it_is_where_it_tells(name: str) -> None:
     (container,) = PODS[name]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     asked = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     assert {kind: probe["path"] for kind, probe in asked.items()} == {
         "startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz",
     }  # fmt: skip
-    assert {probe["port"] for probe in asked.values()} <= ports.keys()
-    listens = SETTINGS.receive.port if name == "receive" else 8765
-    assert ports["http"] == listens
-    if name == "sink":
-        assert f"--serve=0.0.0.0:{listens}" in container["args"]
+    (port,) = {ports[probe["port"]] for probe in asked.values()}
+    assert {f"--metrics=0.0.0.0:{port}", f"--serve=0.0.0.0:{port}"} & set(container["args"])
+
+
+def test_webhooks_reach_the_receivers() -> None:
+    (container,) = PODS["receive"]["spec"]["containers"]
+    assert {"name": "http", "containerPort": SETTINGS.receive.port} in container["ports"]
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "Deployment", "StatefulSet"])
