@@ -10,7 +10,7 @@ import re
 import tomllib
 import unicodedata
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -420,14 +420,25 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 
 
+# What people write has some kilobytes.
+_LONGEST_TEXT: Final = 1_000_000
+
+
 def parse_configuration(text: str, name: str) -> Configuration:
     """Return the configuration that a TOML text holds; `name` is the file's name in messages.
 
     Raises:
         SettingsError: with every problem found, each with file, line, what was found and what was expected.
     """
+    if len(text) > _LONGEST_TEXT or "\\u0000" in text or "\\U00000000" in text:
+        found = f"{len(text):,} letters" if len(text) > _LONGEST_TEXT else "a zero character"
+        raise SettingsError((f"{name}: found {found}; expected at most {_LONGEST_TEXT:,} letters, none of them zero",))
     try:
         values = tomllib.loads(text)
+    except RecursionError:
+        raise SettingsError(
+            (f"{name}: nested too deeply; expected tables and lists as the reference has them",)
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError((syntax_problem(str(error), text, name),)) from None
     try:

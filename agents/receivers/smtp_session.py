@@ -18,6 +18,8 @@ from pipeline.journaled import PassedOn
 # A longer line comes in pieces of this size. Unit: bytes.
 _PIECE: Final = 64 * 1024
 _END: Final = b"\r\n.\r\n"
+# Whoever does not know the password after so many tries guesses.
+_MOST_GUESSES: Final = 3
 
 # The library would write senders and addresses to the log.
 logging.getLogger("mail.log").disabled = True
@@ -98,6 +100,7 @@ class SmtpSession(SMTP):
         self._patience = patience
         self._forget = forget
         self.is_busy = False
+        self.guess_count = 0
         super().__init__(
             desk,
             data_size_limit=limits.largest_message,
@@ -202,6 +205,10 @@ class SmtpSession(SMTP):
 def _authenticator(is_known: Callable[[bytes, bytes], bool]) -> Callable[..., AuthResult]:
     def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
         is_right = isinstance(given, LoginPassword) and is_known(given.login, given.password)
+        if not is_right and isinstance(server, SmtpSession):
+            server.guess_count += 1
+            if server.guess_count >= _MOST_GUESSES:
+                server.say_goodbye()
         return AuthResult(success=is_right, handled=is_right)
 
     return authenticate

@@ -24,7 +24,9 @@ def day(view: View) -> Context:
     try:
         of = date.fromisoformat(named) if named else view.last_day
     except ValueError:
-        raise NotThere("there is no such day; expected one such as 2024-05-31") from None
+        of = date.max
+    if of is not None and of.year in (date.min.year, date.max.year):  # where no day is before it, or after
+        raise NotThere("there is no such day; expected one such as 2024-05-31")
     if of is None:
         return {"day": None}
     filters = view.filters(MOST_CUSTOMERS + 1)
