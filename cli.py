@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agents.processes import Child
     from agents.receivers.outbox import Outbox
     from agents.watched import WorkerWatch
+    from dashboard.access.tokens import Tokens
     from dashboard.notifying import Deliver
     from dashboard.web import Site
     from pipeline.forgetting import Forgotten
@@ -1595,7 +1596,7 @@ def sink(
             if served_at is None:
                 yield
                 return
-            with _site(Asking(live.store), live.store.path, served_at, annotations, status) as served:
+            with _site(Asking(live.store), live.store.path, served_at, annotations, company, status) as served:
                 _say(f"the pages and the API are served at {served.url}")
                 yield
 
@@ -1769,6 +1770,12 @@ def _say_remains(company: Company, db: Path) -> None:
 # Answers for people and programs
 
 
+StoreConfig = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration; default: bypassflow.toml beside the store."),
+]
+
+
 @command
 def serve(
     db: Database,
@@ -1776,13 +1783,15 @@ def serve(
         "127.0.0.1:8765"
     ),
     annotations: AnnotationsFile = None,
+    config: StoreConfig = None,
     opens: Annotated[bool, typer.Option("--open", help="Open the pages in this machine's browser.")] = False,
 ) -> None:
     """Show pages to people, and answer programs over HTTP.
 
     Over a store that nobody writes: a file or a snapshot; when a new one takes its place, the answers come from that.
     Prints where it answers. The store is only read; measures and labels are kept beside it. Only this machine reaches
-    it unless --listen says otherwise. Stops at Ctrl-C and SIGTERM.
+    it unless --listen says otherwise, and then people and programs have to sign in, see [access] of the configuration.
+    Stops at Ctrl-C and SIGTERM.
     """
     import signal
     import threading
@@ -1790,10 +1799,11 @@ def serve(
 
     from sinks.following import Following
 
+    company = _company([db.absolute().parent], config)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Following(db, _say) as following, _site(following.asking, db, listen, annotations) as site:
+    with Following(db, _say) as following, _site(following.asking, db, listen, annotations, company) as site:
         site.warm()
         typer.echo(site.url)
         if opens:
@@ -1803,23 +1813,128 @@ def serve(
 
 @contextmanager
 def _site(
-    asking: Asking, db: Path, listen: str, annotations: Path | None, status: Callable[[], dict[str, Any]] | None = None
+    asking: Asking,
+    db: Path,
+    listen: str,
+    annotations: Path | None,
+    company: Company,
+    status: Callable[[], dict[str, Any]] | None = None,
 ) -> Iterator[Site]:
     """Serve the pages and the API over the store at a path meanwhile."""
+    from dashboard.access import trail
+    from dashboard.access.opening import open_access
     from dashboard.web import Site, is_loopback_name, make_app
     from sinks.annotations import beside
     from sinks.running import address
 
     host, port = address(listen)
+    is_local = is_loopback_name(f"[{host}]" if ":" in host else host)
+
+    def now() -> datetime:
+        return _now().replace(tzinfo=None)
+
+    access = open_access(
+        company.configuration.access, company.base, trail.beside(db), is_local=is_local, environment=os.environ,
+        random_bytes=secrets.token_bytes, now=now,
+    )  # fmt: skip
     app = make_app(
-        asking,
-        status=status,
-        is_local=is_loopback_name(f"[{host}]" if ":" in host else host),
-        annotations=annotations or beside(db),
-        now=lambda: _now().replace(tzinfo=None),
+        asking, status=status, is_local=is_local, annotations=annotations or beside(db), access=access, now=now
     )
     with Site(app, asking, host, port) as site:
         yield site
+
+
+# Who may look
+
+
+access = typer.Typer(no_args_is_help=True, help="Tokens of people and programs, and the trail of what they looked at.")
+app.add_typer(access, name="access")
+
+
+@access.command("create")
+@_guarded
+def create_token(
+    name: Annotated[str, typer.Argument(help="Whose it is, such as grafana; shown in the trail.")],
+    scope: Annotated[
+        list[str], typer.Option(help="What it opens: read, customer, representative, export, admin; may be repeated.")
+    ],
+    team: Annotated[list[str] | None, typer.Option(help="Only these teams; may be repeated.")] = None,
+    days: Annotated[int | None, typer.Option(help="It expires after so many days.")] = None,
+    config: KafkaConfig = None,
+) -> None:
+    """Make a token and print its secret, once.
+
+    Only a digest of it is kept, beside the configuration.
+    """
+    now, kept = _now().replace(tzinfo=None), _tokens(_company([Path()], config))
+    typer.echo(kept.create(name, scope, teams=team or (), days=days, now=now, random_bytes=secrets.token_bytes))
+    _say(f"made the token {name}; its secret is shown this once, so keep it where only its owner reads it")
+
+
+@access.command("list")
+@_guarded
+def list_tokens(config: KafkaConfig = None, format: Shapes = Shape.TABLE) -> None:
+    """Show the tokens, without their secrets."""
+    from dashboard.access import listing
+
+    rows = listing.token_rows(_tokens(_company([Path()], config)).all(), _now().replace(tzinfo=None))
+    if format is Shape.JSON:
+        _write_json(rows)
+    else:
+        _show(listing.token_table(rows))
+
+
+@access.command("revoke")
+@_guarded
+def revoke_token(name: Annotated[str, typer.Argument(help="Name of the token.")], config: KafkaConfig = None) -> None:
+    """Take a token back; it opens nothing any more.
+
+    A running server heeds it at once, and sessions that began with it end.
+    """
+    _tokens(_company([Path()], config)).revoke(name)
+    _say(f"revoked the token {name}")
+
+
+@access.command("log")
+@_guarded
+def show_trail(
+    db: Database,
+    who: Annotated[str | None, typer.Option(help="Only what this token or person asked.")] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="Only visits of this customer, identifier or interaction.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="The last so many; a table shows 50 unless told.")] = None,
+    config: StoreConfig = None,
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Show who took tables away, and who looked at customers.
+
+    From the trail that a server with sign-in keeps beside the store, the oldest first.
+    """
+    from dashboard.access import listing, trail
+    from sinks.keyfile import load_key
+
+    company = _company([db.absolute().parent], config)
+    rows = trail.read(trail.beside(db))
+    if customer is not None:
+        key = load_key(company.base / company.configuration.access.key_file)
+        about = trail.Trail(trail.beside(db), key).digest(customer)
+        rows = (row for row in rows if row["about"] == about)
+    found = [row for row in rows if who in (None, row["who"])]
+    most = limit if limit is not None or format is Shape.JSON else TABLE_ROWS
+    shown = found if most is None else found[-most:] if most else []
+    if format is Shape.JSON:
+        _write_json(shown)
+    elif shown:
+        _show(listing.trail_table(shown))
+    else:
+        _say("nothing was taken away, and no customer was looked at")
+
+
+def _tokens(company: Company) -> Tokens:
+    from dashboard.access.tokens import Tokens
+
+    return Tokens(company.base / company.configuration.access.tokens_file)
 
 
 # Alerts
@@ -1828,9 +1943,7 @@ def _site(
 @command
 def notify(
     db: Database,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Configuration; default: bypassflow.toml beside the store.")
-    ] = None,
+    config: StoreConfig = None,
     state: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What was told; default: beside the store, *.notices.json."),

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from dashboard import formats
+from dashboard.access.visitors import is_known, note_rows, visitor
 from dashboard.counting import Counting
 from dashboard.problems import Problem, documented, problem
 from sinks import measures, silent
@@ -46,6 +47,10 @@ class Found:
     head: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     next: str | None = None
+
+
+# What does not exist and what is another team's are told alike: neither can be found out by asking.
+OTHER_TEAMS: Final = "this is not of the teams that are open to you, or it does not exist"
 
 
 class NotThere(Exception):
@@ -84,8 +89,10 @@ class Answering:
         try:
             tag, about, found = self.asking.ask(ask)
         except NotThere as error:
-            return problem(404, str(error))
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+            return problem(403, OTHER_TEAMS) if visitor().teams is not None else problem(404, str(error))
+        vary = "Accept, Authorization, Cookie" if is_known() else "Accept"
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": vary}
+        note_rows(None if found is None else found.rows)
         if found is None:
             return Response(status_code=304, headers=headers)
         if found.next is not None:
@@ -141,10 +148,11 @@ class Answering:
 def position(store: Store, revision: int = 0) -> str:
     """Return a digest that changes with everything that is committed: runs, the log's positions, and annotations.
 
-    Of the last run all that is known goes in: another store may lie at the same path, with as many runs.
+    Of the last run all that is known goes in: another store may lie at the same path, with as many runs. Who sees only
+    some teams has positions of their own, for they are answered otherwise.
     """
     runs = store.rows("FROM run ORDER BY run_number DESC LIMIT 1")
-    said = [FORM, str(runs), sorted(store.positions().items()), revision, str(store.path)]
+    said = [FORM, str(runs), sorted(store.positions().items()), revision, str(store.path), visitor().key]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 

@@ -1,7 +1,7 @@
 """The API and the pages as one application, and the server that runs it beside whatever else a process does.
 
-There is no password: it listens on this machine alone unless told otherwise, and then a page in a browser that reaches
-it under another name is refused.
+It listens on this machine alone unless told otherwise, and then a page in a browser that reaches it under another name
+is refused. Where others reach it, `dashboard.access` asks who they are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_address
@@ -26,6 +26,8 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.access.opening import Access
+from dashboard.access.visitors import narrow
 from dashboard.api import add_api
 from dashboard.connections import LONGEST_HEADER, Bodies, Connection
 from dashboard.counting import Counting
@@ -52,12 +54,14 @@ def make_app(
     status: Callable[[], dict[str, Any]] | None = None,
     is_local: bool = True,
     annotations: Path | None = None,
+    access: Access | None = None,
     now: Callable[[], datetime],
 ) -> FastAPI:
     """Return the application over a store.
 
     `status` is what a running sink says of itself, None over a file. With `is_local`, only requests to this machine's
-    own names are answered. `annotations` is where measures and labels lie. `now` is UTC without a zone.
+    own names are answered. `annotations` is where measures and labels lie. With `access` people and
+    programs have to sign in. `now` is UTC without a zone.
     """
     app = FastAPI(
         title="bypassflow",
@@ -71,19 +75,24 @@ def make_app(
     counting = Counting()
     add_problems(app)
     add_api(app, asking, status=status, annotations=annotations, now=now, counting=counting)
-    add_pages(app, asking, status=status, annotations=annotations, now=now)
+    pages = add_pages(app, asking, status=status, annotations=annotations, now=now)
+    if access is not None:
+        asking.prepare = narrow
+        access.add(app, pages)
     app.add_middleware(Bodies)
-    app.add_middleware(Guard, counting=counting, is_local=is_local)
+    app.add_middleware(Guard, counting=counting, is_local=is_local, names=access.names if access else frozenset())
     return app
 
 
 class Guard:
     """Stands before the application: refuses foreign names, adds what keeps answers safe, counts, and tells defects."""
 
-    def __init__(self, app: ASGIApp, counting: Counting, is_local: bool) -> None:
+    def __init__(self, app: ASGIApp, counting: Counting, is_local: bool, names: Collection[str] = ()) -> None:
+        """`names`: hosts that a proxy on this machine answers to, beside its own."""
         self._app = app
         self._counting = counting
         self._is_local = is_local
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -102,7 +111,8 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if self._is_local and not is_loopback_name(Headers(scope=scope).get("host", "")):
+        host = Headers(scope=scope).get("host", "")
+        if self._is_local and not is_loopback_name(host) and host.lower() not in self._names:
             refusal = problem(403, "this address answers to 127.0.0.1 and localhost alone")
             await refusal(scope, receive, sending)
         else:

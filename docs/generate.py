@@ -140,7 +140,7 @@ def configuration_page() -> str:
 
 
 def _inner_tables(name: str, definition: Schema, definitions: Schema) -> list[str]:
-    """Return the parts of arrays of tables inside a table, and of those inside them."""
+    """Return the parts of tables inside a table, and of those inside them."""
     parts = []
     for key, field in definition["properties"].items():
         if field.get("type") == "array" and "$ref" in field["items"]:
@@ -149,6 +149,10 @@ def _inner_tables(name: str, definition: Schema, definitions: Schema) -> list[st
             summary = str(inner.get("description", "")).partition("`: ")[2]
             parts += [f"### [[{title}]]", summary[:1].upper() + summary[1:], _fields(inner, definitions)]
             parts += _inner_tables(title, inner, definitions)
+        for reference in (each["$ref"].rsplit("/", 1)[-1] for each in field.get("anyOf", ()) if "$ref" in each):
+            inner, title = definitions[reference], f"{name}.{key}"
+            summary = str(inner.get("description", "")).partition("`: ")[2]
+            parts += [f"### [{title}]", summary[:1].upper() + summary[1:], _fields(inner, definitions)]
     return parts
 
 

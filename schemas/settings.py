@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from schemas.access import AccessSettings, OpenIdSettings
 from schemas.alerting import AlertSettings, DigestSettings, named_twice
 from schemas.crm_database import CrmDatabaseSettings, CrmJoin, CrmTable
 from schemas.kafka import KafkaSettings
@@ -391,6 +392,11 @@ class Configuration(SettingsTable):
         description="What it tells regularly.",
         examples=[[{"name": "The week", "to_env": ["TEAM_CHAT"]}]],
     )
+    access: AccessSettings = Field(
+        default_factory=AccessSettings,
+        description="Who may look at the pages and ask the API.",
+        examples=[{"sign_in": "token"}],
+    )
 
     @model_validator(mode="after")
     def _check_notices(self) -> Configuration:
@@ -416,6 +422,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "receive": ReceiveSettings,
     "alert": AlertSettings,
     "digest": DigestSettings,
+    "access": AccessSettings,
+    "access.openid": OpenIdSettings,
     **{f"receiver.{kind}": model for kind, model in RECEIVERS.items()},
 }
 

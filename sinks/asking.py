@@ -36,6 +36,8 @@ class Asking:
         self._is_ending = self._is_closed = False
         self._at_once = at_once
         self._places = threading.BoundedSemaphore(at_once)
+        # What is done with each reader before a question is put to it.
+        self.prepare: Callable[[Store], None] = lambda store: None
 
     def ask(self, question: Callable[[Store], T], most_seconds: float | None = None) -> T:
         """Answer a question on a connection of its own; `most_seconds` by default those of this module.
@@ -58,6 +60,7 @@ class Asking:
             timer = threading.Timer(seconds, store.connection.interrupt)
             timer.start()
             try:
+                self.prepare(store)
                 return question(store)
             except duckdb.InterruptException:
                 if self._is_ending:

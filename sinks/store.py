@@ -395,6 +395,17 @@ class Store:
         reader.origin = self.origin
         return reader
 
+    def narrow_to_teams(self, teams: Collection[str]) -> None:
+        """Let this reader see the interactions of these teams alone, whatever it is asked; for a reader only.
+
+        A view of its connection covers the one of the store, which every question about interactions reads.
+        """
+        (here,) = self.rows("SELECT current_database() AS name")
+        place = '"' + here["name"].replace('"', '""') + '".main.current_interaction'
+        names = ", ".join("'" + team.replace("'", "''") + "'" for team in sorted(teams)) or "NULL"
+        with explained(self.path):
+            self._db.execute(f"CREATE TEMP VIEW current_interaction AS SELECT * FROM {place} WHERE team IN ({names})")
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:

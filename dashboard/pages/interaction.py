@@ -6,6 +6,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
+from dashboard.access.visitors import may
 from dashboard.api import NotThere
 from dashboard.pages.rendering import Context, Row, View
 from pipeline.errors import ConfigurationError
@@ -50,7 +51,7 @@ def interaction(view: View) -> Context:
         "far": [each for place, each in enumerate(told.verdicts) if place >= _NEAREST and not each.tier],
         "verdicts": VERDICTS,
         "labels": view.annotations.labels_of(wanted) if view.annotations is not None else [],
-        "can_label": view.annotations is not None,
+        "can_label": view.annotations is not None and may("admin"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.access.visitors import may
 from dashboard.api import NotThere
 from dashboard.pages.rendering import Context, View
 from sinks.effects import effect
@@ -11,7 +12,7 @@ def measures(view: View) -> Context:
     """Return the company's measures."""
     return {
         "measures": view.annotations.measures() if view.annotations is not None else [],
-        "can_add": view.annotations is not None,
+        "can_add": view.annotations is not None and may("admin"),
     }
 
 

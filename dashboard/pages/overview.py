@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
+from dashboard.access.visitors import may
 from dashboard.comparing import settled_change
 from dashboard.pages import pictures
 from dashboard.pages.asked import Asked, interval_of, span
@@ -32,9 +33,13 @@ def overview(view: View) -> Context:
         "heat": heat(groups),
         "ranked": [row for row in split.ranked(groups) if row["decided_count"]][:_MOST_RANKED],
         "places": split.contact_centre(store, filters),
-        "least_traced": customers.customers(store, view.filters(_MOST_CUSTOMERS), order="least_traced"),
+        "least_traced": _least_traced(view) if may("customer") else [],
         "unsettled": _unsettled(view),
     }
+
+
+def _least_traced(view: View) -> list[Row]:
+    return customers.customers(view.store, view.filters(_MOST_CUSTOMERS), order="least_traced")
 
 
 def trend(view: View, dimension: str | None = None) -> Context:

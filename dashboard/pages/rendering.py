@@ -16,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from dashboard.api import Answering, NotThere
+from dashboard.access.visitors import is_known, note_rows, visitor
+from dashboard.api import OTHER_TEAMS, Answering, NotThere
 from dashboard.pages import languages
 from dashboard.pages.asked import Asked
 from dashboard.pages.languages import Language
@@ -73,7 +74,7 @@ class Pages:
     def __init__(self, asking: Asking, annotations: Path | None) -> None:
         self.answering = Answering(asking, annotations)
         self._asking = asking
-        self._choices: tuple[float, dict[str, list[str]]] | None = None
+        self._choices: dict[str, tuple[float, dict[str, list[str]]]] = {}
 
     def page(
         self,
@@ -90,7 +91,19 @@ class Pages:
             context = self.ask(request, question, has_period)
         except (ConfigurationError, NotThere, TransientError) as problem:
             return self.problem(request, problem)
+        note_rows(context.get("rows"))
         return self._rendered(request, template, context | {"error": error}, status)
+
+    def plain(
+        self, request: Request, template: str, context: Context, status: int = 200, error: str | None = None
+    ) -> Response:
+        """Return a page for which the store is not asked."""
+        told = {"t": Language(language_of(request), "UTC"), "asked": Asked(), "error": error}
+        return self._rendered(request, template, told | context, status)
+
+    def refusal(self, request: Request, status: int, said: str) -> Response:
+        """Return the page that says why somebody is refused."""
+        return self.plain(request, "problem.html", {"said": said, "status": status}, status)
 
     def ask(self, request: Request, question: Callable[[View], Context], has_period: bool = True) -> Context:
         """Return what a question finds, and what every page shows.
@@ -129,6 +142,8 @@ class Pages:
     def problem(self, request: Request, problem: Exception, status: int | None = None) -> Response:
         """Return the page that says what is wrong and what helps; without a status, that of the kind of problem."""
         headers: dict[str, str] = {}
+        if status is None and isinstance(problem, NotThere) and visitor().teams is not None:
+            return self.refusal(request, 403, OTHER_TEAMS)
         if status is not None:
             pass
         elif isinstance(problem, NotThere):
@@ -153,6 +168,7 @@ class Pages:
             "many": language.say_many,
             "here": request.url.path,
             "theme": theme_of(request),
+            "has_signed_in": is_known(),
             "in_language": lambda name: with_parameter(request, "language", name),
             "languages": languages.LANGUAGES,
         }
@@ -165,10 +181,12 @@ class Pages:
 
     def _values(self, store: Store) -> dict[str, list[str]]:
         """Return the values of the dimensions that a reader can choose; they are looked up once a minute."""
-        now = time.monotonic()
-        if self._choices is None or now - self._choices[0] > _CHOICES_SECONDS:
-            self._choices = now, measures.dimension_values(store)
-        return self._choices[1]
+        now, key = time.monotonic(), visitor().key
+        found_at, found = self._choices.get(key, (-_CHOICES_SECONDS, {}))
+        if not found or now - found_at > _CHOICES_SECONDS:
+            found = measures.dimension_values(store)
+            self._choices[key] = now, found
+        return found
 
 
 @cache

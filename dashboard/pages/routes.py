@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from dashboard import formats
+from dashboard.access.visitors import note_rows
 from dashboard.api import NotThere
 from dashboard.pages import data, days, explore, hygiene, interaction, measuring, service
 from dashboard.pages.overview import overview
@@ -42,8 +43,8 @@ def add_pages(
     status: Callable[[], dict[str, Any]] | None,
     annotations: Path | None,
     now: Callable[[], datetime],
-) -> None:
-    """Add the pages to an application; arguments as of `dashboard.web.make_app`."""
+) -> Pages:
+    """Add the pages to an application and return them; arguments as of `dashboard.web.make_app`."""
     pages = Pages(asking, annotations)
 
     def show(path: str, template: str, question: Callable[[View], Context], has_period: bool = True) -> None:
@@ -84,6 +85,7 @@ def add_pages(
     show("/data/accounts", "data_accounts.html", data.accounts, False)
     _add_forms(app, pages, asking, now)
     app.mount("/static", _Files(directory=_STATIC), name="static")
+    return pages
 
 
 def _download(pages: Pages, request: Request, name: str, question: Callable[[View], Rows], format: str) -> Response:
@@ -95,6 +97,7 @@ def _download(pages: Pages, request: Request, name: str, question: Callable[[Vie
         found = pages.ask(request, table)
     except (ConfigurationError, NotThere, TransientError) as problem:
         return pages.problem(request, problem)
+    note_rows(found["rows"])
     return Response(
         formats.write(found["rows"], found["schema"], format),
         media_type=format,
