@@ -17,7 +17,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -1557,6 +1557,7 @@ def sink(
         str | None, typer.Option("--serve", metavar="HOST:PORT", help="Serve the API here too, as `serve` does.")
     ] = None,
     annotations: AnnotationsFile = None,
+    metrics: Watching = None,
 ) -> None:
     """Follow the live log into a store.
 
@@ -1568,11 +1569,14 @@ def sink(
 
     from agents.log import KafkaLog
     from agents.topics import require_topics
+    from agents.watched import Watched
     from pipeline.configuration import engine_settings
     from schemas.topics import partition_of
     from sinks.asking import Asking
+    from sinks.consumer import problem_of
+    from sinks.figures import sink_registry
     from sinks.live import TOPICS, open_live
-    from sinks.running import memory_limit, run, snapshot_plan
+    from sinks.running import address, memory_limit, run, snapshot_plan
 
     plan = snapshot_plan(snapshot_dir, snapshot_every)
     limit = memory_limit(memory)
@@ -1593,11 +1597,19 @@ def sink(
 
         @contextmanager
         def site(status: Callable[[], dict[str, Any]]) -> Iterator[None]:
-            if served_at is None:
-                yield
-                return
-            with _site(Asking(live.store), live.store.path, served_at, annotations, company, status) as served:
-                _say(f"the pages and the API are served at {served.url}")
+            with ExitStack() as parts:
+                if metrics is not None:
+                    asking = parts.enter_context(closing(Asking(live.store)))
+                    registry = sink_registry(asking, status)
+                    watched = Watched(registry, lambda: problem_of(status()), *address(metrics))
+                    parts.enter_context(watched)
+                    _say(f"figures at {watched.url}/metrics")
+                if served_at is not None:
+                    store = live.store
+                    served = parts.enter_context(
+                        _site(Asking(store), store.path, served_at, annotations, company, status)
+                    )
+                    _say(f"the pages and the API are served at {served.url}")
                 yield
 
         run(

@@ -43,5 +43,6 @@ class Counting:
     def text(self, metrics: Iterable[Metric]) -> bytes:
         """Return all figures in Prometheus' text format, with what is told beside them."""
         with self._telling:
-            self._told.metrics = metrics
+            told = list(metrics)
+            self._told.find = lambda: told
             return generate_latest(self._registry)

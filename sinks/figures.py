@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sinks import measures
+from sinks.asking import Asking
 from sinks.store import Store
 
 MEDIA_TYPE: Final = "text/plain"
@@ -109,21 +110,23 @@ def sink_metrics(status: Mapping[str, Any]) -> list[Metric]:
 
 
 class Told(Collector):
-    """Figures that are put in anew whenever somebody asks."""
+    """Figures that are found anew whenever somebody asks."""
 
-    def __init__(self) -> None:
-        self.metrics: Iterable[Metric] = ()
+    def __init__(self, find: Callable[[], Iterable[Metric]] = tuple) -> None:
+        self.find = find
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what it tells is looked up when it is asked for, and not when it is registered."""
+        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Yield them."""
-        yield from self.metrics
+        yield from self.find()
 
 
-def exposition(metrics: Iterable[Metric]) -> bytes:
-    """Return figures in Prometheus' text format, with those of the process itself."""
+def sink_registry(asking: Asking, status: Callable[[], Mapping[str, Any]]) -> CollectorRegistry:
+    """Return what a running sink and its store tell, with the figures of the process itself."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    told = Told()
-    registry.register(told)
-    told.metrics = metrics
-    return generate_latest(registry)
+    registry.register(Told(lambda: [*asking.ask(store_metrics), *sink_metrics(status())]))
+    return registry

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 import duckdb
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
 from schemas.packing import Pack, pack
@@ -143,8 +143,7 @@ class Server:
 
     def _tell_figures(self, values: Values) -> Answer:
         _allow(values, ())
-        stored = self._ask(lambda answers: figures.store_metrics(answers.store))
-        return CONTENT_TYPE_LATEST, figures.exposition([*stored, *figures.sink_metrics(self._status())])
+        return CONTENT_TYPE_LATEST, generate_latest(figures.sink_registry(self._asking, self._status))
 
     def _ask(self, question: Callable[[StoreAnswers], Any]) -> Any:
         return self._asking.ask(lambda store: question(StoreAnswers(store)))

@@ -45,7 +45,7 @@ class SigningIn:
 
         async def with_token(request: Request) -> Response:
             if not is_from_here(request) or int(request.headers.get("content-length") or 0) > _LONGEST_FORM:
-                return shown(request, 400, "this form was not sent by a page of this server; open the page")
+                return shown(request, 403, "this form was not sent by a page of this server; open the page")
             address = address_of(request)
             wait = self.rates.wait_before_trying(address)
             if wait is not None:
@@ -79,7 +79,7 @@ class SigningIn:
 
         async def sign_out(request: Request) -> Response:
             if not is_from_here(request):
-                return shown(request, 400, "this form was not sent by a page of this server; open the page")
+                return shown(request, 403, "this form was not sent by a page of this server; open the page")
             response = RedirectResponse("/sign-in", 303)
             self.sessions.end(response, session_cookie(request), self.now())
             return response

@@ -188,10 +188,10 @@ def test_a_sign_in_leads_to_no_other_server(guarded: Guarded, client: TestClient
 def test_a_form_of_another_site_signs_nobody_in_or_out_and_writes_nothing(guarded: Guarded, client: TestClient) -> None:
     headers = guarded.token("anna", *ALL)
     foreign = {"Origin": "https://evil.example"}
-    assert client.post("/sign-in", data={"secret": headers["Authorization"][7:]}, headers=foreign).status_code == 400
+    assert client.post("/sign-in", data={"secret": headers["Authorization"][7:]}, headers=foreign).status_code == 403
     sign_in(client, headers)
-    assert client.post("/sign-out", headers=foreign).status_code == 400
-    assert client.post("/measures", data={"name": "x", "begins": "2024-03-05"}, headers=foreign).status_code == 400
+    assert client.post("/sign-out", headers=foreign).status_code == 403
+    assert client.post("/measures", data={"name": "x", "begins": "2024-03-05"}, headers=foreign).status_code == 403
     assert client.get("/explore").status_code == 200
 
 

@@ -157,7 +157,7 @@ def test_prometheus_asks_every_process_that_has_figures() -> None:
         (name, argument.rpartition(":")[2])
         for name, service in services.items()
         for argument in service.get("command", ())
-        if argument.startswith(("--metrics=", "--serve="))
+        if argument.startswith("--metrics=")
     }
     assert asked == telling
 
