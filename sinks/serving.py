@@ -10,7 +10,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6
 from types import TracebackType
@@ -26,6 +26,7 @@ from sinks import figures
 from sinks.answers import StoreAnswers
 from sinks.asking import Asking
 from sinks.consumer import problem_of
+from sinks.listening import Listener
 from sinks.measures import FILTERS
 from sinks.remote import pack_explanation
 from sinks.results import RESULTS
@@ -61,13 +62,11 @@ class Server:
             questions = asked
             only_local = is_local
 
-        class Listener(ThreadingHTTPServer):
+        class Here(Listener):
             address_family = AF_INET6 if ":" in host else AF_INET
-            # A stop waits for answers that are on their way; `close` interrupts them.
-            daemon_threads = False
 
         try:
-            self._server = Listener((host, port), Handler)
+            self._server = Here((host, port), Handler)
         except OSError as error:
             self._asking.close()
             raise ConfigurationError(
@@ -156,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a question; what is wrong with it is said in one sentence."""
+        assert isinstance(self.server, Listener)
+        self.server.asked(self.connection)
         asked = urllib.parse.urlsplit(self.path)
         question = self.questions.get(asked.path.strip("/"))
         if self.only_local and not self._is_for_us():
