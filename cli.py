@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dashboard.notifying import Deliver
     from dashboard.web import Site
     from pipeline.forgetting import Forgotten
+    from pipeline.groups import GroupRules
     from pipeline.identifiers import Identifiers
     from pipeline.sources.discovery import Input
     from schemas.kafka import KafkaSettings, Secrets
@@ -64,7 +65,7 @@ WIDE = 200
 TABLE_ROWS = 50
 DIMENSIONS = (
     "Dimensions, with commas: channel, line, team, function, direction, source, segment, reason, hour, weekday, day, "
-    "week, month."
+    "week, month, representative."
 )
 
 app = typer.Typer(
@@ -116,6 +117,10 @@ Values = Annotated[list[str] | None, typer.Option(metavar="VALUE", help="Only th
 Since = Annotated[str | None, typer.Option(metavar="DATE", help="From this day or instant on, in the company's zone.")]
 Until = Annotated[str | None, typer.Option(metavar="DATE", help="Before this day or instant.")]
 Database = Annotated[Path, typer.Option("--db", envvar="BYPASSFLOW_DB", help="The store, a DuckDB file.")]
+StoreConfig = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration; default: bypassflow.toml beside the store, or here."),
+]
 AnyDatabase = Annotated[
     Path | None, typer.Option("--db", envvar="BYPASSFLOW_DB", help="The store, a DuckDB file that nobody writes.")
 ]
@@ -204,6 +209,14 @@ def _inputs(paths: Sequence[Path], company: Company, skip_unknown: bool) -> list
         for unknown in discovery.survey(paths, company.configuration, company.base).unknown:
             _say(f"skipped {unknown.file}: {unknown.reason}")
     return inputs
+
+
+def _groups(db: Path | None, config: Path | None, *, is_granted: bool = False) -> GroupRules:
+    """Return what may be shown of representatives: as the configuration beside the store says, or else the one here."""
+    from pipeline.configuration import FILE_NAME, group_rules
+
+    beside = [db.absolute().parent] if db is not None and (db.absolute().parent / FILE_NAME).is_file() else [Path()]
+    return group_rules(_company(beside, config).configuration, is_granted=is_granted)
 
 
 def _key(company: Company) -> bytes:
@@ -520,6 +533,7 @@ def report(
     pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="The same page, to be printed or sent.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="The same page as a picture.")] = None,
     language: Annotated[str, typer.Option(help="Of these pages: en or fi.")] = "en",
+    config: StoreConfig = None,
 ) -> None:
     """Print the bypass share.
 
@@ -544,7 +558,7 @@ def report(
             raise ConfigurationError(
                 "--html, --pdf and --png write a page of its own form; leave out --by, --format, --chart, --corrected"
             )
-        _write_pages(db, since, until, wanted, language, pages)
+        _write_pages(db, since, until, wanted, language, pages, _groups(db, config))
         return
     if chart and format is not ReportShape.TABLE:
         raise ConfigurationError(f"--chart draws and --format {format} prints rows; give one of the two")
@@ -558,7 +572,7 @@ def report(
         _report_corrected(db, by, since, until, annotations, format)
         return
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
-    with answers(db, url) as asked:
+    with answers(db, url, _groups(db, config, is_granted=True)) as asked:
         if chart:
             _show_charts(asked, dimensions[:1], since, until, wanted)
             return
@@ -584,6 +598,7 @@ def _write_pages(
     wanted: Mapping[str, Sequence[str]],
     language: str,
     pages: Mapping[str, Path],
+    groups: GroupRules,
 ) -> None:
     """Write the report for managers in each form that was asked for."""
     from dashboard import management_report
@@ -595,6 +610,7 @@ def _write_pages(
         raise ConfigurationError("--html, --pdf and --png read a store; name a file, or a snapshot, with --db")
     measures.known(language, LANGUAGES, "language")
     with Store.open(db) as store:
+        store.groups = groups
         zone = ZoneInfo(measures.zone_of(store))
         begin, end = (measures.instant(text, zone) if text else None for text in (since, until))
         found = management_report.gather(store, measures.Filters(wanted, begin, end), language)
@@ -688,6 +704,7 @@ def interactions(
     tier: Values = None,
     limit: Annotated[int | None, typer.Option(help="At most so many rows; a table shows 50 unless told.")] = None,
     format: Annotated[RowShape, typer.Option(help="How to print them.")] = RowShape.TABLE,
+    config: StoreConfig = None,
 ) -> None:
     """Print the interactions behind the number.
 
@@ -705,7 +722,7 @@ def interactions(
     is_table = format is RowShape.TABLE
     if format is RowShape.PARQUET and sys.stdout.isatty():
         raise ConfigurationError("Parquet is no text; send it to a file: ... --format parquet > interactions.parquet")
-    with answers(db, url) as asked:
+    with answers(db, url, _groups(db, config, is_granted=True)) as asked:
         most = TABLE_ROWS if is_table and limit is None else limit
         found = asked.interactions({name: values for name, values in wanted.items() if values}, since, until, most)
     if format is RowShape.PARQUET:
@@ -1570,7 +1587,7 @@ def sink(
     from agents.log import KafkaLog
     from agents.topics import require_topics
     from agents.watched import Watched
-    from pipeline.configuration import engine_settings
+    from pipeline.configuration import engine_settings, group_rules
     from schemas.topics import partition_of
     from sinks.asking import Asking
     from sinks.consumer import problem_of
@@ -1594,6 +1611,7 @@ def sink(
         KafkaLog(settings, credentials) as log,
         open_live(db, record, partition, memory_limit=limit, tell=_say, forgotten=_forgotten(company, key)) as live,
     ):
+        live.store.groups = group_rules(company.configuration)
 
         @contextmanager
         def site(status: Callable[[], dict[str, Any]]) -> Iterator[None]:
@@ -1782,12 +1800,6 @@ def _say_remains(company: Company, db: Path) -> None:
 # Answers for people and programs
 
 
-StoreConfig = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Configuration; default: bypassflow.toml beside the store."),
-]
-
-
 @command
 def serve(
     db: Database,
@@ -1815,7 +1827,10 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Following(db, _say) as following, _site(following.asking, db, listen, annotations, company) as site:
+    with (
+        Following(db, _say, _groups(db, config)) as following,
+        _site(following.asking, db, listen, annotations, company) as site,
+    ):
         site.warm()
         typer.echo(site.url)
         if opens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -15,12 +16,14 @@ import orjson
 import pyarrow as pa
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from dashboard import formats
 from dashboard.access.visitors import is_known, note_rows, visitor
 from dashboard.counting import Counting
 from dashboard.problems import Problem, documented, problem
+from pipeline.groups import OFF, GroupRules
 from sinks import measures, silent
 from sinks.annotations import Annotations
 from sinks.asking import Asking
@@ -53,6 +56,15 @@ class Found:
 OTHER_TEAMS: Final = "this is not of the teams that are open to you, or it does not exist"
 
 
+def require_filters(store: Store, parameters: QueryParams) -> None:
+    """Refuse a question whose parameters pick out what the store's `groups` do not show.
+
+    Raises:
+        ConfigurationError: when one does.
+    """
+    measures.require_filters(store, {name: parameters.getlist(name) for name in parameters})
+
+
 class NotThere(Exception):
     """What was named does not exist."""
 
@@ -81,7 +93,8 @@ class Answering:
 
         def ask(store: Store) -> tuple[str, Row, Found | None]:
             about = self._about(store)
-            tag = _tag(about["as_of"]["position"], format)
+            tag = _tag(about["as_of"]["position"], format, store.groups)
+            require_filters(store, request.query_params)
             if known is not None and tag in [each.strip().removeprefix("W/") for each in known.split(",")]:
                 return tag, about, None
             return tag, about, question(store)
@@ -242,8 +255,10 @@ _HEADERS: Final = {
 }
 
 
-def _tag(position: str, format: str) -> str:
-    return f'"{position}-{formats.FORMATS.index(format)}"'
+def _tag(position: str, format: str, groups: GroupRules) -> str:
+    # Who may see more, or less than before, must not be told that nothing has changed.
+    rules = "" if groups == OFF else f"-{zlib.crc32(repr(groups).encode()):08x}"
+    return f'"{position}-{formats.FORMATS.index(format)}{rules}"'
 
 
 def _json(body: Mapping[str, Any]) -> bytes:

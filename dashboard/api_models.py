@@ -68,6 +68,9 @@ class ShareRow(Shares):
     day: str | None = None
     week: str | None = Field(default=None, description="ISO week")
     month: str | None = None
+    representative: str | None = Field(
+        default=None, description="a group of representatives, such as 2 of 4: the second quarter by bypass share"
+    )
 
 
 class ShareAnswer(Answer):

@@ -69,7 +69,7 @@ def add(app: FastAPI, answering: Answering) -> None:
             return Found(
                 [
                     {"dimension": name, "is_filter": name in PLAIN, "values": found.get(name, [])[:_MOST_VALUES]}
-                    for name in DIMENSIONS
+                    for name in measures.dimensions(store)
                 ]
             )
 

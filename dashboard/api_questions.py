@@ -70,7 +70,7 @@ Text = Annotated[str, Field(max_length=200)]
 Texts = Annotated[list[Text], Field(max_length=50)]
 Dimension = Literal[
     "channel", "line", "team", "function", "direction", "source", "segment", "reason", "hour", "weekday", "day",
-    "week", "month",
+    "week", "month", "representative",
 ]  # fmt: skip
 Channel = Literal["call", "email", "sms", "chat", "social", "fax"]
 Truth = Annotated[bool, BeforeValidator(_truth)]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from pipeline.errors import ConfigurationError, TransientError
+from pipeline.errors import ConfigurationError, NotShown, TransientError
 from sinks.asking import Busy
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -89,7 +89,7 @@ def add_problems(app: FastAPI) -> None:
         return problem(422, f"the question cannot be understood, see errors: {places}", errors=mistakes)
 
     def wrong(request: Request, error: Exception) -> Response:
-        return problem(400, str(error))
+        return problem(403 if isinstance(error, NotShown) else 400, str(error))
 
     def busy(request: Request, error: Exception) -> Response:
         return problem(429, str(error), {"Retry-After": str(RETRY_SECONDS)})

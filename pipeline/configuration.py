@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigurationError
+from pipeline.groups import GroupRules
 from schemas.settings import Configuration, EngineSettings, SettingsError, parse_configuration
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def engine_settings(configuration: Configuration, identifiers: Identifiers) -> E
         merge_tolerance=match.merge_tolerance,
         lateness=match.lateness,
     )
+
+
+def group_rules(configuration: Configuration, *, is_granted: bool = False) -> GroupRules:
+    """Return what may be shown of representatives; `is_granted`: who asks may see single ones, where they are shown."""
+    privacy = configuration.privacy
+    return GroupRules(privacy.representatives, privacy.minimum_group, privacy.merge_small_teams, is_granted)
 
 
 def complete_through(configuration: Configuration) -> datetime | None:

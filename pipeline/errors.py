@@ -7,7 +7,8 @@
     ├── TransientError       may succeed when repeated: retry with backoff
     │   └── Fenced           another worker has taken over: this one ends, and joins anew
     └── ConfigurationError   the run cannot start or go on as configured: stop
-        └── UnknownFormat    no source recognises a file
+        ├── UnknownFormat    no source recognises a file
+        └── NotShown         privacy forbids what is asked
 """
 
 
@@ -33,3 +34,7 @@ class ConfigurationError(BypassflowError):
 
 class UnknownFormat(ConfigurationError):
     """No source recognises a file; the message says what was tried."""
+
+
+class NotShown(ConfigurationError):
+    """What is asked would tell of single people, and the company's settings or the asker's rights do not allow it."""

@@ -32,6 +32,7 @@ Dimension = Literal[
     "day",
     "week",
     "month",
+    "representative",
 ]
 
 
@@ -193,6 +194,9 @@ class ReportRow(_Row):
     day: str | None = Field(default=None, description="Dimension: local day.", examples=["2024-05-02"])
     week: str | None = Field(default=None, description="Dimension: local ISO week.", examples=["2024-W18"])
     month: str | None = Field(default=None, description="Dimension: local month.", examples=["2024-05"])
+    representative: str | None = Field(
+        default=None, description="Dimension: a group of representatives, see [privacy].", examples=["2 of 4"]
+    )
     interaction_count: int = Field(ge=0, description="Interactions.", examples=[1200])
     traced_count: int = Field(ge=0, description="Of them traced.", examples=[400])
     siloed_count: int = Field(ge=0, description="Of them siloed.", examples=[50])

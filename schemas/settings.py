@@ -24,7 +24,7 @@ from schemas.retention import RetentionSettings
 from schemas.settings_problems import ProblemWriter, syntax_problem
 from schemas.settings_problems import SettingsError as SettingsError
 from schemas.settings_values import SOURCE_NAME_PATTERN as SOURCE_NAME_PATTERN
-from schemas.settings_values import ColumnName, Count, Duration, Seconds, SettingsTable, TimeZoneName
+from schemas.settings_values import ColumnName, Count, Duration, GroupSize, Seconds, SettingsTable, TimeZoneName
 from schemas.settings_values import parse_duration as parse_duration
 
 Tier = Literal["exact", "same_representative", "other_representative", "inferred"]
@@ -278,6 +278,20 @@ class PrivacySettings(SettingsTable):
         default="masked",
         description="masked: only a masked form is kept beside the token; clear: the number or address itself.",
         examples=["masked"],
+    )
+    representatives: Literal["off", "groups", "named"] = Field(
+        default="off",
+        description="off: no figures by representative; groups: by groups of them, never one; named: also single "
+        "ones, for who holds the scope representative or reads the store's file.",
+        examples=["groups"],
+    )
+    minimum_group: GroupSize = Field(
+        default=8, description="A group has at least so many representatives; never under 5.", examples=[8]
+    )
+    merge_small_teams: bool = Field(
+        default=False,
+        description="Teams with fewer representatives than that are shown together wherever the share is by team.",
+        examples=[True],
     )
     key_file: str = Field(
         default="bypassflow.key",

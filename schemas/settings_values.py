@@ -40,6 +40,7 @@ def parse_duration(value: object) -> timedelta:
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
 Count = Annotated[int, Strict(), Field(ge=0)]
+GroupSize = Annotated[int, Strict(), Field(ge=5)]
 Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
+from pipeline.groups import OFF, GroupRules
 from sinks import explanations, measures, silent
 from sinks.explanations import Explanation
 from sinks.store import Store
@@ -92,6 +93,7 @@ class StoreAnswers:
         self, wanted: Mapping[str, Collection[str]], since: str | None, until: str | None, limit: int | None
     ) -> pa.Table:
         """See `Answers`."""
+        measures.require_filters(self.store, wanted)
         begin, end = self._span(since, until)
         return measures.interactions(self.store, measures.Filters(wanted, begin, end, limit))
 
@@ -110,8 +112,8 @@ class StoreAnswers:
         return begin, end
 
 
-def answers(db: Path | None, url: str | None) -> Answers:
-    """Return who answers: a running sink at `url`, or the store at `db`.
+def answers(db: Path | None, url: str | None, groups: GroupRules = OFF) -> Answers:
+    """Return who answers: a running sink at `url`, or the store at `db`, of which no more is shown than `groups` allow.
 
     Raises:
         ConfigurationError: when neither is named, or the store cannot be read.
@@ -122,4 +124,6 @@ def answers(db: Path | None, url: str | None) -> Answers:
         return RemoteAnswers(url)
     if db is None:
         raise ConfigurationError("name a store with --db FILE, or a running sink with --url http://127.0.0.1:PORT")
-    return StoreAnswers(Store.open(db))
+    store = Store.open(db)
+    store.groups = groups
+    return StoreAnswers(store)

@@ -12,6 +12,7 @@ from typing import Final, Self
 import duckdb
 
 from pipeline.errors import BypassflowError
+from pipeline.groups import OFF, GroupRules
 from sinks.asking import Asking
 from sinks.store import Store
 
@@ -27,14 +28,15 @@ class Following:
     One that cannot be read changes nothing, is told of once, and tried again at every look.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
-        """`tell` hears what becomes of the file.
+    def __init__(self, path: Path, tell: Callable[[str], None], groups: GroupRules = OFF) -> None:
+        """`tell` hears what becomes of the file; `groups`: what may be shown of representatives.
 
         Raises:
             ConfigurationError: when there is no store at the path that can be read.
         """
         self._path = path
         self._tell = tell
+        self._groups = groups
         self._told: object = None
         while True:
             before = _stamp(path)
@@ -45,6 +47,7 @@ class Following:
                 break
             # Replaced meanwhile: which of the two was opened is not known.
             self._store.close()
+        self._store.groups = groups
         self.asking = Asking(self._store)
 
     def __enter__(self) -> Self:
@@ -87,6 +90,7 @@ class Following:
             # Replaced meanwhile: which of the two was opened is not known.
             store.close()
             return False
+        store.groups = self._groups
         self.asking.turn_to(store, self._store.close)
         self._store, self._stamp, self._told = store, stamp, None
         made = "" if run is None else f", made by the run that ended {run.finished_at:%Y-%m-%d %H:%M} (UTC)"

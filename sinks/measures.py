@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, NotShown
 from pipeline.estimate import bounds, wilson
+from pipeline.groups import CELL, MERGED, REPRESENTATIVE, grouped, small_groups
 from sinks.store import Store
 
 Row = dict[str, Any]
@@ -45,7 +46,10 @@ TEMPORAL: Final[Mapping[str, str]] = {
     "week": f"strftime({_LOCAL}, '%G-W%V')",
     "month": f"strftime({_LOCAL}, '%Y-%m')",
 }
-DIMENSIONS: Final = (*PLAIN, *TEMPORAL)
+DIMENSIONS: Final = (*PLAIN, *TEMPORAL, REPRESENTATIVE)
+_DIVIDED: Final[Mapping[str, str]] = {**PLAIN, REPRESENTATIVE: "representative_id"}
+
+_TEAM: Final = f"CASE WHEN list_contains($together::VARCHAR[], team) THEN '{MERGED}' ELSE team END"
 
 _FILTERS: Final[Mapping[str, str]] = {
     **PLAIN,
@@ -108,16 +112,18 @@ def report_query(
     until: datetime | None = None,
     zone: str = "UTC",
     wanted: Mapping[str, Collection[str]] | None = None,
+    together: Collection[str] = (),
 ) -> Query:
     """Return the query of a report: one row per group, with the count of each outcome.
 
-    `wanted` are filters as in `Filters`.
+    `wanted` are filters as in `Filters`; teams of `together` are one group.
 
     Raises:
         ConfigurationError: when a dimension or a filter is unknown.
     """
     dimensions = tuple(dict.fromkeys(known(name, DIMENSIONS, "dimension") for name in by))
-    plain = [f"{PLAIN[name]} AS {name}" for name in dimensions if name in PLAIN]
+    columns = {**_DIVIDED, "team": _TEAM} if together else _DIVIDED
+    plain = [f"{columns[name]} AS {name}" for name in dimensions if name in columns]
     temporal = [name for name in dimensions if name in TEMPORAL]
     counts = [f"count(*) FILTER (outcome = '{outcome}') AS {outcome}_count" for outcome in _OUTCOMES]
     quarter = [f"epoch_us(started_at) // {_QUARTER} AS quarter"] if temporal else []
@@ -128,6 +134,8 @@ def report_query(
     )
     if temporal:
         values["zone"] = zone
+    if together and "team" in dimensions:
+        values["together"] = sorted(together)
     groups = [f"{TEMPORAL[name]} AS {name}" if name in TEMPORAL else name for name in dimensions]
     sums = [f"sum({name}_count)::BIGINT AS {name}_count" for name in ("interaction", *_OUTCOMES)]
     order = f" ORDER BY {', '.join(f'{name} NULLS LAST' for name in dimensions)}" if dimensions else ""
@@ -243,14 +251,91 @@ def report(
     `lowest_bypass_share` and `highest_bypass_share`: if all pending became traced, and if none did. `wanted` are
     filters as in `Filters`.
 
+    By representative, and of representatives, only what the store's `groups` allow is answered, see
+    `pipeline.groups`.
+
     Raises:
-        ConfigurationError: when a dimension, a filter or the zone is unknown.
+        ConfigurationError: when a dimension, a filter or the zone is unknown, or privacy forbids what is asked.
     """
-    query = report_query(by, since, until, checked_zone(zone or zone_of(store)), wanted)
+    require_filters(store, wanted or {})
+    if REPRESENTATIVE in by and not store.groups.shows_single:
+        return [{**row, **shares(row)} for row in _by_groups(store, by, since, until, wanted or {})]
+    together = small_teams(store) if "team" in by else ()
+    query = report_query(by, since, until, checked_zone(zone or zone_of(store)), wanted, together)
     rows = store.rows(query.sql, query.values)
     if not by and not rows:
         rows = [dict.fromkeys((f"{name}_count" for name in ("interaction", *_OUTCOMES)), 0)]
     return [{**row, **shares(row)} for row in rows]
+
+
+def dimensions(store: Store) -> list[str]:
+    """Return by what the share may be divided."""
+    return [name for name in DIMENSIONS if name != REPRESENTATIVE or store.groups.showing != "off"]
+
+
+def require_filters(store: Store, wanted: Mapping[str, Collection[str]]) -> None:
+    """Refuse filters that would show what the store's `groups` do not: one representative, or a small team.
+
+    Raises:
+        NotShown: when one does.
+    """
+    store.groups.require_filters(wanted)
+    if small := sorted(set(wanted.get("team", ())) & small_teams(store) if "team" in wanted else ()):
+        raise NotShown(
+            f"the team {small[0]!r} has fewer than {store.groups.minimum_group} representatives, or is shown together "
+            "with one that has (privacy.merge_small_teams); leave it out"
+        )
+
+
+def small_teams(store: Store) -> frozenset[str]:
+    """Return the teams that are shown together, by all representatives that ever talked in each; mostly none are."""
+    if not store.groups.merges_small_teams:
+        return frozenset()
+    rows = store.rows(
+        "SELECT team, count(DISTINCT representative_id) AS size FROM current_interaction WHERE team IS NOT NULL "
+        "GROUP BY team"
+    )
+    return small_groups({row["team"]: row["size"] for row in rows}, store.groups.minimum_group)
+
+
+def _by_groups(
+    store: Store,
+    by: Sequence[str],
+    since: datetime | None,
+    until: datetime | None,
+    wanted: Mapping[str, Collection[str]],
+) -> list[Row]:
+    """Return counts by groups of representatives, of whole months that are over.
+
+    Raises:
+        ConfigurationError: when they are off, the period cuts a month, or a dimension or filter makes no such groups.
+    """
+    store.groups.require_representatives()
+    dimensions = [known(name, DIMENSIONS, "dimension") for name in dict.fromkeys(by)]
+    zone = zone_of(store)
+    for moment in (since, until):
+        if moment is not None and not _is_first_instant(moment, ZoneInfo(zone)):
+            raise ConfigurationError(
+                "figures by representative are of whole months: let the period begin and end with one, such as "
+                "2024-05-01 to before 2024-06-01, or ask of all there is"
+            )
+    query = report_query((*CELL, REPRESENTATIVE), since, until, zone)
+    (last,) = store.rows(
+        "SELECT greatest((SELECT max(started_at) FROM current_interaction), (SELECT max(finished_at) FROM run)) AS at"
+    )
+    present = "" if last["at"] is None else _local(last["at"], ZoneInfo(zone)).strftime("%Y-%m")
+    rows = [row for row in store.rows(query.sql, query.values) if row["month"] < present]
+    counts = [f"{name}_count" for name in ("interaction", *_OUTCOMES)]
+    return grouped(rows, dimensions, wanted, store.groups.minimum_group, counts)
+
+
+def _is_first_instant(moment: datetime, zone: ZoneInfo) -> bool:
+    local = _local(moment, zone)
+    return local.day == 1 and local.time() == time.min
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.replace(tzinfo=UTC).astimezone(zone)
 
 
 def dimension_values(store: Store) -> dict[str, list[str]]:
@@ -263,6 +348,8 @@ def dimension_values(store: Store) -> dict[str, list[str]]:
     # All interactions are looked at once; what occurs together is little.
     seen = f"SELECT DISTINCT {columns} FROM current_interaction"
     (row,) = store.rows(f"WITH seen AS ({seen}) SELECT {values} FROM seen")
+    if small := small_teams(store):
+        row["team"] = [team for team in row["team"] if team not in small]
     return row
 
 

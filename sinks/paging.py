@@ -85,11 +85,18 @@ def interactions_query(filters: Filters, after: Place | None) -> Query:
 def interactions(store: Store, filters: Filters, after: Place | None = None) -> list[Row]:
     """Return a page of interactions: the first `filters.limit` behind a place, in order of their start and id.
 
+    Who talked is left out unless the store's `groups` allow it.
+
     Raises:
         ConfigurationError: when a filter is unknown.
     """
     query = interactions_query(filters, after)
-    return store.rows(query.sql, query.values)
+    rows = store.rows(query.sql, query.values)
+    if not store.groups.shows_single:
+        # Added up, such rows are the share of each representative.
+        for row in rows:
+            row |= {"representative_id": None, "participants": []}
+    return rows
 
 
 def activities_query(

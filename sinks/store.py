@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError
+from pipeline.groups import OFF, GroupRules
 from pipeline.sources.registry import Batch, DeadLetter
 from schemas.facts import SCHEMAS
 from sinks import catalog, observations, windows
@@ -69,6 +70,8 @@ class Store:
         self.origin: Store = self
         # Spent on queries since it was opened.
         self.query_seconds = 0.0
+        # What may be shown of representatives; whoever opens the store for others says so.
+        self.groups: GroupRules = OFF
         self._db = connection
         self._placement = placement
         self._writer: BackgroundWriter | None = None
@@ -393,6 +396,7 @@ class Store:
         reader = Store(self._cursor() if self._is_attached else self._db.cursor(), self.path, None)
         reader._is_attached = self._is_attached
         reader.origin = self.origin
+        reader.groups = self.groups
         return reader
 
     def narrow_to_teams(self, teams: Collection[str]) -> None:

@@ -13,7 +13,8 @@ from dashboard.formats import schema_of
 from dashboard.pages.asked import Asked
 from dashboard.pages.overview import trend
 from dashboard.pages.rendering import Context, Row, View
-from sinks import paging
+from pipeline.groups import MERGED, REPRESENTATIVE
+from sinks import measures, paging
 from sinks.measures import DIMENSIONS
 from sinks.metrics import split
 from sinks.paging import Place
@@ -38,7 +39,7 @@ def explore(view: View) -> Context:
     ordered = _ordered(rows, order)
     return {
         "asked": asked,
-        "dimensions": DIMENSIONS,
+        "dimensions": measures.dimensions(view.store),
         "overall": overall,
         "rows": [row | {"link": _link(asked, row), "deeper": _deeper(asked, row)} for row in ordered[:MOST_SHOWN]],
         "row_count": len(rows),
@@ -86,6 +87,8 @@ def _ordered(rows: Sequence[Row], order: str) -> list[Row]:
 
 def _within(asked: Asked, row: Row) -> Asked | None:
     """Return what is asked of one group alone; None where a dimension cannot be chosen."""
+    if REPRESENTATIVE in asked.by or MERGED in row.values():
+        return None
     found: Asked | None = asked
     for name in asked.by:
         found = None if found is None else found.within(name, row[name])

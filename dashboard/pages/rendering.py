@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from dashboard.access.visitors import is_known, note_rows, visitor
-from dashboard.api import OTHER_TEAMS, Answering, NotThere
+from dashboard.api import OTHER_TEAMS, Answering, NotThere, require_filters
 from dashboard.pages import languages
 from dashboard.pages.asked import Asked
 from dashboard.pages.languages import Language
 from dashboard.problems import RETRY_SECONDS
-from pipeline.errors import ConfigurationError, TransientError
+from pipeline.errors import ConfigurationError, NotShown, TransientError
 from sinks import measures
 from sinks.annotations import Annotations
 from sinks.asking import Asking, Busy
@@ -117,6 +117,7 @@ class Pages:
         name = language_of(request)
 
         def answer(store: Store) -> Context:
+            require_filters(store, request.query_params)
             language = Language(name, measures.zone_of(store))
             start = self.answering.last_start(store)
             last = None if start is None else language.local(start).date()
@@ -148,6 +149,8 @@ class Pages:
             pass
         elif isinstance(problem, NotThere):
             status = 404
+        elif isinstance(problem, NotShown):
+            status = 403
         elif isinstance(problem, ConfigurationError):
             status = 400
         else:

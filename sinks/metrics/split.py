@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -10,15 +10,14 @@ from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigurationError
 from pipeline.estimate import newcombe, wilson
+from pipeline.groups import MERGED as MERGED
+from pipeline.groups import small_groups
 from sinks import measures
 from sinks.measures import Filters, Query
 from sinks.metrics.execution import Row, run
 from sinks.store import Store
 
 INTERVALS: Final = ("hour", "day", "week", "month")
-# Stands where a group's name would, in the row that holds all small groups together.
-MERGED: Final = "(small groups together)"
-
 _ALL: Final = Filters()
 _CALENDAR: Final = ("day", "week", "month")
 _OUTCOMES: Final = ("traced", "siloed", "bypassed", "pending")
@@ -128,75 +127,42 @@ def contact_centre(store: Store, filters: Filters = _ALL) -> list[Row]:
 # -- people ------------------------------------------------------------------------------------------------------------
 
 
-def people_query(name: str, filters: Filters = _ALL) -> Query:
-    """Return the query of interactions by team or by representative, each counted once: for who talked longest.
+def people_query(filters: Filters = _ALL) -> Query:
+    """Return the query of interactions by team.
 
     Beside the counts stands `representative_count`, how many different ones are behind a row.
 
     Raises:
-        ConfigurationError: when a filter, or what to divide by, is unknown.
+        ConfigurationError: when a filter is unknown.
     """
-    column = {"team": "team", "representative": "representative_id"}[
-        measures.known(name, ("team", "representative"), "group of people")
-    ]
     where, values = measures.condition(filters.since, filters.until, filters.values)
     counts = ", ".join(f"count(*) FILTER (outcome = '{outcome}') AS {outcome}_count" for outcome in _OUTCOMES)
     return Query(
-        f"SELECT {column} AS {name}, count(DISTINCT representative_id) AS representative_count, "
+        f"SELECT team, count(DISTINCT representative_id) AS representative_count, "
         f"count(*) AS interaction_count, {counts} FROM current_interaction{where} GROUP BY ALL "
-        f"ORDER BY {name} NULLS LAST",
+        f"ORDER BY team NULLS LAST",
         values,
     )
 
 
-def by_team(store: Store, filters: Filters = _ALL, *, minimum_representatives: int = 5) -> list[Row]:
+def by_team(store: Store, filters: Filters = _ALL, *, minimum_representatives: int = 8) -> list[Row]:
     """Return the share by team, with teams of fewer representatives merged into one row: a small team is a person.
 
-    A row has `group_count`, 1 or how many teams are merged in it, under the name `MERGED`. What has no team stands
-    under None.
+    Those count that talked in the period. A row has `group_count`, 1 or how many teams are merged in it, under the name
+    `MERGED`. What has no team stands under None.
     """
-    rows = run(store, people_query("team", filters))
-    return _merged(rows, "team", minimum_representatives, lambda row: int(row["representative_count"]))
-
-
-def by_representative(
-    store: Store, filters: Filters = _ALL, *, is_allowed: bool = False, minimum_interactions: int = 50
-) -> list[Row]:
-    """Return the share by who talked longest, with those of fewer interactions merged into one row.
-
-    It is about single employees, so it is off unless somebody decided otherwise: `is_allowed`. A row has
-    `group_count`, 1 or how many representatives are merged in it, under the name `MERGED`.
-
-    Raises:
-        ConfigurationError: when it is not allowed.
-    """
-    if not is_allowed:
-        raise ConfigurationError(
-            "the share by representative is about single employees and is off; ask by team instead"
-        )
-    rows = run(store, people_query("representative", filters))
-    return _merged(rows, "representative", minimum_interactions, lambda row: int(row["interaction_count"]))
+    rows = run(store, people_query(filters))
+    sizes = {row["team"]: int(row["representative_count"]) for row in rows if row["team"] is not None}
+    small = small_groups(sizes, minimum_representatives)
+    kept = [row | {"group_count": 1} for row in rows if row["team"] not in small]
+    if small:
+        merged = [row for row in rows if row["team"] in small]
+        sums = {count: sum(row[count] for row in merged) for count in ("representative_count", *_COUNTS)}
+        kept.append({"team": MERGED, **sums, "group_count": len(small)})
+    return [_with_shares(row) for row in kept]
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
-
-
-def _merged(rows: Sequence[Row], name: str, minimum: int, size: Callable[[Row], int]) -> list[Row]:
-    """Return rows with shares, the small ones as one.
-
-    One small group alone, or several that are small together too, would still be known from the total: the next
-    smallest joins them.
-    """
-    known = sorted((row for row in rows if row[name] is not None), key=lambda row: (size(row), row[name]))
-    small = [row for row in known if size(row) < minimum]
-    while small and len(small) < len(known) and (len(small) < 2 or sum(map(size, small)) < minimum):
-        small.append(known[len(small)])
-    hidden = {row[name] for row in small}
-    kept = [row | {"group_count": 1} for row in rows if row[name] is None or row[name] not in hidden]
-    if small:
-        sums = {count: sum(row[count] for row in small) for count in ("representative_count", *_COUNTS)}
-        kept.append({name: MERGED, **sums, "group_count": len(small)})
-    return [_with_shares(row) for row in kept]
 
 
 def _with_shares(counts: Row) -> Row:

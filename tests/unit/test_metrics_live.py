@@ -22,7 +22,7 @@ QUESTIONS: list[tuple[str, Callable[[Store], Any]]] = [
     ("share", lambda store: split.share(store, ["team", "channel"], "day")),
     ("change", lambda store: split.change(store, ["team"], PERIOD)),
     ("contact centre", split.contact_centre),
-    ("people", lambda store: split.by_representative(store, is_allowed=True, minimum_interactions=1)),
+    ("people", lambda store: split.by_team(store, minimum_representatives=1)),
     ("delays", delay.delays),
     ("curve", delay.curve),
     ("settling", delay.settling),

@@ -192,29 +192,10 @@ def staff(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield opened
 
 
-def test_representatives_are_not_shown_unless_somebody_allowed_it(staff: Store) -> None:
-    with pytest.raises(ConfigurationError, match="about single employees and is off; ask by team"):
-        split.by_representative(staff)
+def test_one_small_team_alone_is_joined_by_the_next(staff: Store) -> None:
+    rows = split.by_team(staff, Filters({"team": ["Sales", "Care"]}), minimum_representatives=2)
 
-
-def test_representatives_with_few_interactions_are_merged(staff: Store) -> None:
-    rows = split.by_representative(staff, is_allowed=True, minimum_interactions=3)
-
-    assert shown(rows, "representative", "interaction_count", "bypass_share", "group_count") == [
-        ("r1", 6, 2 / 6, 1), ("r2", 4, 0.75, 1), (None, 2, 1.0, 1), (split.MERGED, 3, 2 / 3, 2),
-    ]  # fmt: skip
-
-
-def test_one_small_group_alone_is_joined_by_the_next(staff: Store) -> None:
-    rows = split.by_representative(staff, is_allowed=True, minimum_interactions=2)
-
-    assert shown(rows, "representative", "interaction_count") == [("r1", 6), ("r2", 4), (None, 2), (split.MERGED, 3)]
-
-
-def test_groups_that_are_small_together_too_are_joined_by_the_next(staff: Store) -> None:
-    rows = split.by_representative(staff, is_allowed=True, minimum_interactions=4)
-
-    assert shown(rows, "representative", "interaction_count") == [("r1", 6), (None, 2), (split.MERGED, 7)]
+    assert shown(rows, "team", "interaction_count", "group_count") == [(split.MERGED, 12, 2)]
 
 
 def test_teams_of_few_people_are_merged(staff: Store) -> None:
