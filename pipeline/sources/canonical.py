@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import zstandard
 from pydantic import ValidationError
@@ -43,6 +44,8 @@ from schemas.record import RECORD_MODELS
 BLOCK_BYTES: Final = 4 << 20
 # It is unpacked in memory, and packed already. Unit: bytes.
 LARGEST_PACKED_PARQUET: Final = 128 << 20
+# A text that stands there once may be that of every record. Unit: bytes.
+LARGEST_PARQUET_BATCH: Final = 256 << 20
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 _CARRIES: Final = frozenset(SCHEMAS)
@@ -282,7 +285,10 @@ class CanonicalParquet:
         size = path.stat().st_size
         try:
             for batch in file.iter_batches(BATCH_RECORDS):
-                for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                if sum(map(_text_size, batch.columns)) > LARGEST_PARQUET_BATCH:
+                    reason = f"{context.file}: {batch.num_rows:,} records after record {number} hold more than 256 MiB"
+                    raise InvalidRecord(f"{reason} of text; leave out the columns that no field is taken from")
+                for cells in zip(*map(_values_of, batch.columns), strict=True):
                     number += 1
                     rows.add(number, cells)
                 rows.flush()
@@ -369,14 +375,40 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 
 def _parquet(file: Path | io.BytesIO, name: str) -> pq.ParquetFile:
-    """Open a Parquet file that is not packed; errors as `_open_parquet`."""
+    """Open a Parquet file that is not packed, its texts to be read as it stores them, once each; errors as above."""
     try:
-        return pq.ParquetFile(file)
+        schema = pq.ParquetFile(file).schema
+        leaves = [schema.column(place) for place in range(len(schema.names))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        return pq.ParquetFile(file, read_dictionary=texts)
     except (pa.ArrowException, OSError, ValueError) as error:
         # Arrow calls a header that it cannot read an OSError too, one without a number.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InvalidRecord(f"{name}: the Parquet file is damaged or cut off; export it again") from None
+
+
+def _text_size(column: pa.Array) -> int:
+    """Return how many bytes the texts of a column have, each counted as often as it stands there."""
+    if pa.types.is_dictionary(column.type):
+        lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+        return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+    return _text_size(column.flatten()) if pa.types.is_list(column.type) else 0
+
+
+def _values_of(column: pa.Array) -> list[Any]:
+    """Return the values of a column; the same text is the same object."""
+    if pa.types.is_dictionary(column.type):
+        values = column.dictionary.to_pylist()
+        return [None if place is None else values[place] for place in column.indices.to_pylist()]
+    if pa.types.is_list(column.type):
+        members, ends = _values_of(column.flatten()), pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0))
+        starts = [0, *ends.to_pylist()]
+        return [
+            members[starts[place] : starts[place + 1]] if is_valid else None
+            for place, is_valid in enumerate(column.is_valid().to_pylist())
+        ]
+    return list(column.to_pylist())
 
 
 SOURCES: Final = (CanonicalJsonl(), CanonicalCsv(), CanonicalParquet())

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -153,3 +155,16 @@ def test_a_comment_that_opens_thousands_of_times_in_a_header_is_read_at_once(tmp
     with bounded():
         read = list(by_name("eml").read(path, context(path)))
     assert sum(batch.record_count for batch in read) == 1
+
+
+def test_a_parquet_file_whose_one_text_is_that_of_every_record_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "calls.parquet"
+    count = 100_000
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x" * MEBIBYTE]))
+    lists = pa.ListArray.from_arrays(pa.array(range(count + 1), pa.int32()), texts)
+    for column in (texts, lists):
+        table = pa.table({"kind": pa.array(["call"] * count).dictionary_encode(), "to": column})
+        pq.write_table(table, path, row_group_size=count, compression="zstd")
+        assert path.stat().st_size < MEBIBYTE
+        with bounded(600), pytest.raises(InvalidRecord, match="hold more than 256 MiB of text"):
+            list(by_name("canonical_parquet").read(path, context(path)))
