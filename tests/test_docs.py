@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "compose").rglob("*.md")])
 TRIED_PAGES = [path for path in PAGES if "```console\n$ bypassflow" in path.read_text(encoding="utf-8")]
 DOCTESTED = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -82,7 +82,11 @@ def test_every_alert_is_tried_and_says_what_is_so_and_what_to_do() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "config", "prometheus.yaml"), ("check", "rules", "rules.yaml"), ("test", "rules", "rules.test.yaml")],
+    [
+        ("check", "config", "prometheus.yaml"),
+        ("check", "rules", "rules.yaml"),
+        ("test", "rules", "rules.test.yaml"),
+    ],
 )
 def test_prometheus_takes_them_and_the_rules_fire_when_they_should(arguments: tuple[str, ...]) -> None:
     promtool = shutil.which("promtool")

@@ -100,6 +100,16 @@ def test_what_a_configuration_names_is_mounted(name: str, service: Tree, merged:
     assert {file for file in needed if file is not None} <= there
 
 
+@pytest.mark.parametrize("which", PROJECTS)
+def test_whoever_reaches_the_pages_has_to_sign_in(which: str) -> None:
+    sink = PROJECTS[which]["services"]["sink"]
+    path = configuration_of(sink)
+    access = load_configuration(path.read_text(encoding="utf-8"), str(path)).access
+    assert access.sign_in != "none"
+    written = {str(Path(file).parent) for file in (access.tokens_file, access.key_file)}
+    assert written <= mounts_of(sink).keys()
+
+
 @every_service
 def test_what_is_mounted_from_the_tree_is_there(name: str, service: Tree, merged: Tree) -> None:
     sources = mounts_of(service).values()

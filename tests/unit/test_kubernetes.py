@@ -151,6 +151,13 @@ def test_the_example_names_files_that_are_mounted() -> None:
     assert SETTINGS.receive.folder in mounts
 
 
+def test_whoever_reaches_the_pages_has_to_sign_in() -> None:
+    (container,) = PODS["sink"]["spec"]["containers"]
+    assert SETTINGS.access.sign_in != "none"
+    written = {str(Path(file).parent) for file in (SETTINGS.access.tokens_file, SETTINGS.access.key_file)}
+    assert written <= {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
 def test_one_process_owns_the_store() -> None:
     assert WORKLOADS["sink"]["kind"] == "StatefulSet"
     assert WORKLOADS["sink"]["spec"]["replicas"] == 1
