@@ -222,6 +222,16 @@ class TimelineAnswer(Answer):
     rows: list[TimelineRow]
 
 
+class IdentifierTimelineAnswer(Answer):
+    """What was done with one number or address, in order of time."""
+
+    token: str
+    since: datetime | None
+    until: datetime | None
+    overall: Shares = Field(description="of the rows")
+    rows: list[TimelineRow]
+
+
 class DayInteraction(BaseModel):
     """One interaction of a customer's day."""
 

@@ -45,6 +45,14 @@ def add(app: FastAPI, answering: Answering) -> None:
     def doubts(store: Store, period: Period) -> list[str]:
         return [EMPTY] if period.is_empty else answering.silences(store, period.since, period.until)
 
+    def history(store: Store, whose: Row, asked: TimelineQuestion, **named: str) -> Found:
+        if not customers.history(store, **named, filters=Filters(limit=1)):
+            raise NotThere("no interaction was with such a customer or identifier")
+        rows = customers.history(store, **named, filters=asked.filters(asked.limit))
+        overall = counted([row["outcome"] for row in rows])
+        head = {**whose, **zoned(asked), "overall": overall}
+        return Found([picked(models.TimelineRow, row) for row in rows], head, doubts(store, asked))
+
     @app.get("/v1/bypass-share", tags=["share"], responses=described(models.ShareAnswer))
     def bypass_share(request: Request, asked: Annotated[ShareQuestion, Query()]) -> Response:
         """Return the bypass share by any dimensions, with what it is made of."""
@@ -131,12 +139,24 @@ def add(app: FastAPI, answering: Answering) -> None:
         """Return a customer's interactions over all channels, traced or not, in order of time."""
 
         def question(store: Store) -> Found:
-            if not customers.history(store, customer=customer_id, filters=Filters(limit=1)):
-                raise NotThere("no interaction was with such a customer")
-            rows = customers.history(store, customer=customer_id, filters=asked.filters(asked.limit))
-            overall = counted([row["outcome"] for row in rows])
-            head = {"customer_id": customer_id, **zoned(asked), "overall": overall}
-            return Found([picked(models.TimelineRow, row) for row in rows], head, doubts(store, asked))
+            return history(store, {"customer_id": customer_id}, asked, customer=customer_id)
+
+        return answering.answer(request, question, schema_of(models.TimelineRow))
+
+    @app.get(
+        "/v1/identifiers/{token}/timeline",
+        tags=["customers"],
+        responses=described(models.IdentifierTimelineAnswer) | documented(404),
+    )
+    def identifier_timeline(
+        request: Request,
+        token: Annotated[str, Path(max_length=200)],
+        asked: Annotated[TimelineQuestion, Query()],
+    ) -> Response:
+        """Return the interactions with a number or an address, named by its token, in order of time."""
+
+        def question(store: Store) -> Found:
+            return history(store, {"token": token}, asked, token=token)
 
         return answering.answer(request, question, schema_of(models.TimelineRow))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from sinks.measures import FILTERS, Filters
+from sinks.measures import FILTERS, PERSONAL, Filters
 
 MOST_ROWS: Final = 10_000
 CURSOR: Final = r"^[0-9a-f]{16}(?:[0-9a-f]{2}){0,300}$"
@@ -104,7 +104,10 @@ class Period(Question):
 
 
 class Chosen(Period):
-    """Which interactions: each filter with the values that fit; `none` stands for no value."""
+    """Which interactions: each filter with the values that fit; `none` stands for no value.
+
+    Nobody is named here: whoever is asked about stands in the path.
+    """
 
     channel: list[Literal["call", "email", "sms", "chat", "social", "fax", "none"]] = Field(
         default=[], description="only these channels"
@@ -127,16 +130,14 @@ class Chosen(Period):
         default=[], description="only these tiers of the trace"
     )
     company: Texts = Field(default=[], description="only these companies")
-    token: Texts = Field(default=[], description="only identifiers with these tokens")
-    contact: Texts = Field(default=[], description="only these contacts of the CRM")
     activity: Texts = Field(default=[], description="only those with these traces")
     ticket: Texts = Field(default=[], description="only those with these tickets")
-    representative: Texts = Field(default=[], description="only those in which one of these took part")
-    customer: Texts = Field(default=[], description="only those with one of these customers")
 
     def filters(self, limit: int | None = None) -> Filters:
         """Return which interactions are meant; of an empty period none."""
-        values: dict[str, list[Any]] = {name: getattr(self, name) for name in FILTERS if getattr(self, name)}
+        values: dict[str, list[Any]] = {
+            name: getattr(self, name) for name in FILTERS if name not in PERSONAL and getattr(self, name)
+        }
         if self.is_empty:
             return Filters({**values, "channel": []}, None, None, limit)
         return Filters(values, self.since, self.until, limit)

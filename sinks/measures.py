@@ -64,6 +64,8 @@ _FILTERS: Final[Mapping[str, str]] = {
 # A list-valued column fits when any of its values is asked for.
 _LIST_FILTERS: Final[Mapping[str, str]] = {"representative": "participants", "customer": "customer_ids"}
 FILTERS: Final = (*_FILTERS, *_LIST_FILTERS)
+# Whose values name a person. They never stand in the question of an address, which browsers, proxies and logs keep.
+PERSONAL: Final = ("token", "contact", "representative", "customer")
 
 _OUTCOMES: Final = ("traced", "siloed", "bypassed", "pending")
 _EXCLUSIONS: Final = (

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigurationError
 from sinks import measures
-from sinks.measures import DIMENSIONS, FILTERS, Filters
+from sinks.measures import DIMENSIONS, FILTERS, PERSONAL, Filters
 
 USUAL_DAYS: Final = 28
 WHOLE: Final = "all"
@@ -39,7 +39,8 @@ class Asked:
         """Return what the parameters of an address ask; those of other purposes are passed over.
 
         Raises:
-            ConfigurationError: when a day or a dimension is none, or the period ends before it begins.
+            ConfigurationError: when a day or a dimension is none, the period ends before it begins, or a person is
+                named.
         """
         days: dict[str, date] = {}
         values: dict[str, list[str]] = {}
@@ -53,6 +54,11 @@ class Asked:
                 is_whole = text == WHOLE
             elif name == "by" and text:
                 by += [measures.known(each, DIMENSIONS, "dimension") for each in text.split(",")]
+            elif name in PERSONAL and text:
+                raise ConfigurationError(
+                    "nobody is named in the question of an address, which browsers and proxies keep; the page of a "
+                    "customer is /customers/ID, that of an identifier /identifiers/TOKEN"
+                )
             elif name in FILTERS and text:
                 values.setdefault(name, []).append(text[:_LONGEST])
         since, through = days.get("since"), days.get("through")

@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+import pyarrow as pa
+
+from dashboard import api_models as models
 from dashboard.api import NotThere, counted
-from dashboard.pages.rendering import Context, View
+from dashboard.formats import schema_of
+from dashboard.pages.rendering import Context, Row, View
+from sinks import paging
+from sinks.measures import Filters
 from sinks.metrics import customers, split
 from sinks.metrics.split import levels
 
 MOST_CUSTOMERS: Final = 200
 MOST_INTERACTIONS: Final = 500
+MOST_DOWNLOADED: Final = 100_000
 
 
 def day(view: View) -> Context:
@@ -42,6 +49,16 @@ def day(view: View) -> Context:
         "is_cut": len(rows) > MOST_CUSTOMERS,
         "overall": overall,
     }
+
+
+def history_rows(view: View) -> tuple[list[Row], pa.Schema]:
+    """Return the interactions with a customer or an identifier to download, the first of them."""
+    names = {"customer": view.path.get("customer_id"), "token": view.path.get("token")}
+    values = {name: [value] for name, value in names.items() if value is not None}
+    rows = paging.interactions(view.store, Filters(values, limit=MOST_DOWNLOADED))
+    if not rows:
+        raise NotThere("there is no interaction with this customer in the store")
+    return rows, schema_of(models.InteractionRow)
 
 
 def history(view: View) -> Context:

@@ -70,6 +70,8 @@ def add_pages(
     show("/interactions/{interaction_id}", "interaction.html", interaction.interaction, False)
     show("/days", "day.html", days.day, False)
     show("/days/{day}", "day.html", days.day, False)
+    offer("/customers/{customer_id:path}/interactions", "interactions", days.history_rows, "csv")
+    offer("/identifiers/{token:path}/interactions", "interactions", days.history_rows, "csv")
     show("/customers/{customer_id:path}", "customer.html", days.history, False)
     show("/identifiers/{token:path}", "customer.html", days.history, False)
     show("/service", "service.html", service.emails)

@@ -122,7 +122,7 @@ def test_no_mark_stands_in_any_answer_of_the_api_or_the_pages_or_in_the_figures(
         for asked_for in ("0407712345", "zorvika@quillmark-oy.fi"):
             for address in (
                 f"/v1/customers/{asked_for}/timeline",
-                f"/v1/interactions?token={asked_for}",
+                f"/v1/identifiers/{asked_for}/timeline",
                 "/v1/nothing",
             ):
                 assert not found_in(client.get(address).text)

@@ -218,7 +218,9 @@ def test_every_route_has_its_scopes_and_the_table_names_no_other(guarded: Guarde
 # A path that each route answers, and the scopes that it asks.
 PATHS = {
     "/v1/bypass-share": {"read"}, "/v1/interactions": {"customer"}, "/v1/customers": {"customer"},
-    "/v1/customers/A2/timeline": {"customer"}, "/v1/days/2024-03-04": {"customer"}, "/v1/identifiers": {"customer"},
+    "/v1/customers/A2/timeline": {"customer"},
+    "/customers/A2/interactions.csv": {"customer", "export"}, "/v1/days/2024-03-04": {"customer"},
+    "/v1/identifiers": {"customer"},
     "/v1/activities": {"customer"}, "/v1/audit": {"read"}, "/metrics": {"read"}, "/": {"read"}, "/explore": {"read"},
     "/explore.csv": {"read", "export"}, "/interactions": {"customer"}, "/interactions.csv": {"customer", "export"},
     "/interactions.parquet": {"customer", "export"}, "/customers/A2": {"customer"}, "/days": {"customer"},

@@ -26,7 +26,7 @@ PATHS = (
     "/v1/interactions/{interaction_id}", "/v1/customers/{customer_id}/timeline", "/v1/days/{day}", "/v1/activities",
     "/v1/identifiers", "/v1/measures", "/v1/sources", "/v1/audit", "/v1/measures/{measure_id}/effect",
     "/v1/identifiers/shared", "/v1/delays", "/v1/delays/settling", "/v1/service/emails", "/v1/service/calls",
-    "/v1/service/missed-calls", "/v1/customers",
+    "/v1/service/missed-calls", "/v1/customers", "/v1/identifiers/{token}/timeline",
 )  # fmt: skip
 # Of these nothing can be asked wrongly.
 WITHOUT_PARAMETERS = (

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from dashboard.pages.asked import Asked, span
 from pipeline.errors import ConfigurationError
-from sinks.measures import DIMENSIONS, FILTERS
+from sinks.measures import DIMENSIONS, FILTERS, PERSONAL
 
+OPEN = [name for name in FILTERS if name not in PERSONAL]
 HELSINKI = ZoneInfo("Europe/Helsinki")
 DAYS = st.dates(date(1970, 1, 1), date(2100, 1, 1))
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).map(str.strip).filter(bool)
@@ -22,7 +23,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 @st.composite
 def questions(draw: st.DrawFn) -> Asked:
     since, through = sorted([draw(DAYS), draw(DAYS)])
-    values = draw(st.dictionaries(st.sampled_from(FILTERS), st.lists(TEXTS, min_size=1, max_size=3, unique=True)))
+    values = draw(st.dictionaries(st.sampled_from(OPEN), st.lists(TEXTS, min_size=1, max_size=3, unique=True)))
     by = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=3, unique=True))
     kept = {name: tuple(values[name]) for name in FILTERS if name in values}
     way = draw(st.sampled_from(["both", "since", "through", "whole", "none"]))

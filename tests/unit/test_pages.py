@@ -25,6 +25,7 @@ from dashboard.web import make_app
 from schemas.annotations import Label
 from sinks.annotations import Annotations, beside
 from sinks.asking import Asking
+from sinks.measures import PERSONAL
 from sinks.metrics import split
 from sinks.store import Store
 from tests.served import replayed_acme, served
@@ -170,9 +171,34 @@ def test_filters_choose_what_a_page_is_about(client: TestClient) -> None:
 
 
 def test_a_filter_that_no_form_offers_can_be_taken_away_again(client: TestClient) -> None:
-    page = client.get("/interactions?customer=A2").text
-    assert re.search(r'<a href="/interactions[^"]*" title="take this filter away">Customer: A2', page)
-    assert '<input type="hidden" name="customer" value="A2">' in page
+    page = client.get("/interactions?ticket=T2").text
+    assert re.search(r'<a href="/interactions[^"]*" title="take this filter away">[^<]*T2', page)
+    assert '<input type="hidden" name="ticket" value="T2">' in page
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_nobody_is_named_in_the_question_of_an_address(client: TestClient, name: str) -> None:
+    for path in ("/interactions", "/explore", "/", "/interactions.csv"):
+        refused = client.get(f"{path}?{name}=A2")
+        assert refused.status_code == 400
+        assert "A2" not in refused.text.replace(f"{name}=A2", "")
+    assert client.get(f"/v1/interactions?{name}=A2").status_code == 422
+    assert client.get(f"/v1/bypass-share?{name}=A2").status_code == 422
+
+
+def test_no_page_links_to_an_address_that_names_somebody_in_its_question(client: TestClient) -> None:
+    pages = [client.get(path).text for path in (*PAGES, "/customers/A2")]
+    links = {html.unescape(each) for page in pages for each in re.findall(r'href="([^"]*)"', page)}
+    asked = {name for each in links for name, _ in parse_qsl(urlsplit(each).query)}
+    assert {"team", "outcome"} <= asked
+    assert asked.isdisjoint(PERSONAL)
+
+
+def test_the_interactions_with_a_customer_are_downloaded_below_their_page(client: TestClient) -> None:
+    rows = list(csv.DictReader(io.StringIO(client.get("/customers/A2/interactions.csv").text)))
+    assert rows
+    assert all("A2" in row["customer_ids"] for row in rows)
+    assert client.get("/customers/nobody/interactions.csv").status_code == 404
 
 
 def test_a_day_shows_each_customer_with_all_its_interactions(client: TestClient) -> None:

@@ -102,7 +102,8 @@ def test_answers_may_not_be_sniffed_framed_or_kept_by_others(client: TestClient)
 
 
 def test_figures_name_path_templates_and_no_questions(client: TestClient) -> None:
-    client.get("/v1/bypass-share?customer=A1")
+    client.get("/v1/customers/A1/timeline")
+    client.get("/v1/bypass-share?team=A1")
     text = client.get("/metrics").text
     assert 'path="/v1/bypass-share",status="200"' in text
     assert "bypassflow_store_interactions 4.0" in text
