@@ -1862,7 +1862,7 @@ def _site(
 
     access = open_access(
         company.configuration.access, company.base, trail.beside(db), is_local=is_local, environment=os.environ,
-        random_bytes=secrets.token_bytes, now=now,
+        random_bytes=secrets.token_bytes, now=now, tell=_say,
     )  # fmt: skip
     app = make_app(
         asking, status=status, is_local=is_local, annotations=annotations or beside(db), access=access, now=now

@@ -57,6 +57,7 @@ class Guarded:
         self._folder = folder
         self._environment = environment or {}
         self._secrets = 0
+        self.told: list[str] = []
 
     def token(self, name: str, *scopes: str, teams: Sequence[str] = (), days: int | None = None) -> dict[str, str]:
         """Make a token; return the headers that show it."""
@@ -73,7 +74,7 @@ class Guarded:
         """Ask it."""
         access = open_access(
             self.settings, self._folder, self.trail, is_local=True, environment=self._environment,
-            random_bytes=self.random_bytes, now=lambda: self.now,
+            random_bytes=self.random_bytes, now=lambda: self.now, tell=self.told.append,
         )  # fmt: skip
         with served(self._store, host, access) as client:
             client.follow_redirects = False

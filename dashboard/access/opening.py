@@ -68,10 +68,12 @@ def open_access(
     environment: Mapping[str, str],
     random_bytes: Callable[[int], bytes],
     now: Callable[[], datetime],
+    tell: Callable[[str], None],
 ) -> Access | None:
     """Return the control of access that is configured; None where whoever reaches the address may see everything.
 
-    `base` is the folder of the configuration, `is_local` whether only this machine reaches the address.
+    `base` is the folder of the configuration, `is_local` whether only this machine reaches the address. `tell` says
+    what an administrator should know.
 
     Raises:
         ConfigurationError: when others reach the address and nobody has to sign in, when a file of keys or tokens may
@@ -86,7 +88,10 @@ def open_access(
         return None
     tokens = Tokens(base / settings.tokens_file)
     if not tokens.all() and settings.sign_in == "token":
-        raise ConfigurationError(f"nobody could sign in: there is no token in {base / settings.tokens_file}; {_REMEDY}")
+        tell(
+            f"nobody can sign in yet: there is no token in {base / settings.tokens_file}; `bypassflow access create` "
+            "makes one, also while this runs"
+        )
     key, _ = load_or_create_key(base / settings.key_file, random_bytes)
     secure = (settings.public_url or "").startswith("https://")
     sessions = Sessions(key, settings.session, tokens, lambda count: random_bytes(count).hex(), secure=secure)

@@ -63,7 +63,7 @@ def test_an_address_that_others_reach_needs_a_sign_in(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nobody has to sign in.*127\.0\.0\.1.*sign_in"):
         open_access(
             AccessSettings(), tmp_path, tmp_path / "trail", is_local=False, environment={}, random_bytes=bytes,
-            now=lambda: NOON,
+            now=lambda: NOON, tell=print,
         )  # fmt: skip
 
 
@@ -73,9 +73,14 @@ def test_serve_refuses_to_show_everything_to_other_machines(acme: Path) -> None:
     assert "nobody has to sign in" in ran.error
 
 
-def test_a_sign_in_without_any_token_is_refused_at_the_start(acme: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no token"), Guarded(acme, tmp_path).served():
-        pass
+def test_without_any_token_nobody_is_let_in_and_the_remedy_is_told(acme: Path, tmp_path: Path) -> None:
+    guarded = Guarded(acme, tmp_path)
+    with guarded.served() as client:
+        assert client.get("/v1/measures").status_code == 401
+        assert client.get("/v1/measures", headers=guarded.token("first", "read")).status_code == 200
+    (said,) = guarded.told
+    assert "nobody can sign in yet" in said
+    assert "bypassflow access create" in said
 
 
 # Signing in
@@ -201,7 +206,7 @@ def test_a_form_of_another_site_signs_nobody_in_or_out_and_writes_nothing(guarde
 def test_every_route_has_its_scopes_and_the_table_names_no_other(guarded: Guarded, acme: Path) -> None:
     access = open_access(
         guarded.settings, guarded.trail.parent, guarded.trail, is_local=True, environment={},
-        random_bytes=guarded.random_bytes, now=lambda: NOON,
+        random_bytes=guarded.random_bytes, now=lambda: NOON, tell=print,
     )  # fmt: skip
     with Store.open(acme) as store:
         asking = Asking(store)
