@@ -364,10 +364,11 @@ def check(directory: Directory, config: Config = None) -> None:
     """
     from pipeline.configuration import engine_settings
     from pipeline.coverage import Coverage
+    from pipeline.keys import KEY_BYTES
     from pipeline.sources import discovery
     from pipeline.summing import summed
     from sinks.inspection import inspect
-    from sinks.keyfile import KEY_BYTES, load_key
+    from sinks.keyfile import load_key
 
     company = _company([directory], config)
     key = load_key(company.key_path) if company.key_path.exists() else secrets.token_bytes(KEY_BYTES)
@@ -1128,8 +1129,8 @@ def sources(
 
 def _try_sources(path: Path, format: Shape) -> None:
     from pipeline.identifiers import Identifiers
+    from pipeline.keys import KEY_BYTES
     from pipeline.sources.trial import try_path
-    from sinks.keyfile import KEY_BYTES
 
     company = _company([path if path.is_dir() else path.parent], None)
     # Tokens are for nobody to keep here.
@@ -1691,6 +1692,42 @@ def restore(
 
     for path, part in put_back(folder, db, company, replaces=force).items():
         _say(f"restored {path} ({part})")
+
+
+keys = typer.Typer(no_args_is_help=True, help="Keep the company's secret key.")
+app.add_typer(keys, name="keys")
+
+
+@keys.command("rotate")
+@_guarded
+def rotate_key(
+    db: Database,
+    snapshot_dir: Annotated[
+        Path | None, typer.Option(help="Folder of snapshots: all are removed, and one is taken anew.")
+    ] = None,
+    config: CompanyConfig = None,
+    annotations: AnnotationsFile = None,
+) -> None:
+    """Give the company a new key, and the store its tokens.
+
+    Identifiers go on to meet their tokens. Stop the live pipeline first: it begins anew under another prefix, since
+    its topics hold the old tokens. After a kill the same command ends what was begun.
+    """
+    from pipeline.keys import KEY_BYTES
+    from sinks.annotations import Annotations, beside
+    from sinks.connection import check_file
+    from sinks.rotating import rotate
+    from sinks.snapshots import renew_snapshots
+
+    check_file(db)
+    company = _company([db.absolute().parent], config)
+    kept = Annotations(annotations or beside(db))
+    key = rotate(db, company.key_path, kept, secrets.token_bytes(KEY_BYTES), _digest)
+    if snapshot_dir is not None:
+        renew_snapshots(db, snapshot_dir, _now().replace(tzinfo=None))
+    _say(f"rotated {company.key_path.name}, {len(key.links)} times so far, and the tokens of {db}")
+    _say("next: copy the key to every machine that has it; keep no old copy beside old stores and backups")
+    _say("other stores of this key must be made again by a replay; live topics begin anew under another [kafka] prefix")
 
 
 @command

@@ -6,7 +6,6 @@ who was forgotten is taken in as of nobody: it counts, and names no one.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal
 
@@ -16,10 +15,10 @@ import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.identifiers import Identifiers, Identity
+from pipeline.keys import digester
 
 # Stands for everybody who was forgotten. It has a token's form, and no identifier gives it.
 NOBODY: Final = "forgottenOne"
-_DIGEST_BYTES: Final = 16
 _CACHE_SIZE: Final = 500_000
 _TOKENS: Final = ("from_token", "to_token", "token")
 _ID_LISTS: Final = ("contact_ids", "account_ids", "customer_ids")
@@ -89,16 +88,12 @@ class Forgotten:
     """The digests of one company, and what they mean for facts and results. For one thread at a time."""
 
     def __init__(self, key: bytes, digests: Collection[str] = ()) -> None:
-        self._key = hmac.digest(key, b"forgotten", "sha256")
+        self.digest = digester(key)
         self.digests = frozenset(digests)
         self._known: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         return bool(self.digests)
-
-    def digest(self, kind: Literal["token", "id", "row"], text: str) -> str:
-        """Return the digest of a token, of a contact's or account's id, or of a row's id: 32 hexadecimal digits."""
-        return hmac.digest(self._key, f"{kind}\0{text}".encode(), "sha256")[:_DIGEST_BYTES].hex()
 
     def row_number(self, row_id: str) -> int:
         """Return the digest of a row's id as a number of 64 bits, as a store keeps it."""

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigurationError, InvalidRecord
+from pipeline.keys import advanced, links_of, root_of
 from pipeline.spellings import home_rules, whole_numbers
 from schemas.facts import IDENTIFIER
 
@@ -252,7 +253,8 @@ class Identifiers:
         self._prefixes = tuple(sorted(set(outside_prefixes), key=len, reverse=True))
         self._trunk = phonenumbers.ndd_prefix_for_region(region, True) or ""
         self._rules = home_rules(region)
-        start, self._outer = _hmac_pads(key)
+        start, self._outer = _hmac_pads(root_of(key))
+        self._key = key if links_of(key) else None
         self._inner = {kind: start.copy() for kind in _KINDS}
         for kind, inner in self._inner.items():
             inner.update(f"{kind}:".encode())
@@ -635,6 +637,8 @@ class Identifiers:
         outer = self._outer.copy()
         outer.update(inner.digest())
         token = b2a_base64(outer.digest()[:9], newline=False).translate(_BASE64).decode()
+        if self._key is not None:
+            token = advanced(self._key, token)
         self._pending[kind][token] = display
         return token
 

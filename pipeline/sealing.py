@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pipeline.errors import ConfigurationError
+from pipeline.keys import root_of
 
 # What a message says of how its value is sealed.
 SEALED: Final = "aes-siv"
@@ -28,7 +29,7 @@ class Seal:
 
     def __init__(self, key: bytes) -> None:
         """`key` is the company's secret key."""
-        self._cipher = AESSIV(HKDF(SHA256(), _KEY_BYTES, None, _PURPOSE).derive(key))
+        self._cipher = AESSIV(HKDF(SHA256(), _KEY_BYTES, None, _PURPOSE).derive(root_of(key)))
 
     def close(self, record: bytes) -> bytes:
         """Return a record so that nobody reads it without the key: 16 bytes longer.

@@ -302,6 +302,11 @@ class PrivacySettings(SettingsTable):
     )
 
     @property
+    def secret_files(self) -> tuple[str, ...]:
+        """The key, and what lies beside it."""
+        return self.key_file, f"{self.key_file}.next", self.forgotten_file
+
+    @property
     def forgotten_file(self) -> str:
         """Where the list of the forgotten lies: beside the key."""
         return f"{self.key_file}.forgotten"

@@ -141,6 +141,15 @@ class Annotations:
         with self._writing() as db:
             return db.execute("DELETE FROM measure WHERE measure_id = ?", (measure_id,)).rowcount > 0
 
+    def rename(self, interaction_ids: Mapping[str, str]) -> None:
+        """Give interactions, old and new, their new ids; safe to repeat."""
+        if not self.path.exists() or not interaction_ids:
+            return
+        with self._writing() as db:
+            for old, new in interaction_ids.items():
+                for table in ("label", "drawn"):
+                    db.execute(f"UPDATE {table} SET interaction_id = ? WHERE interaction_id = ?", (new, old))
+
     # -- forgetting ---------------------------------------------------------------------------------------------------
 
     def forget(self, interaction_ids: Mapping[str, str], swept: Callable[[str], str]) -> int:

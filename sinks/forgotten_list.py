@@ -11,33 +11,24 @@ from typing import Final
 
 from pipeline.errors import ConfigurationError
 from pipeline.forgetting import Forgotten
+from pipeline.keys import advanced_digest, links_of
 from sinks.rewriting import sync
 
 _HEAD: Final = (
     "# Digests of the people whom bypassflow has forgotten; keep it with the key, which it is worth nothing without."
 )
-_DIGEST: Final = re.compile(r"[0-9a-f]{32}").fullmatch
+# A digest, and how many rotations of the key there had been when it was made.
+_LINE: Final = re.compile(r"([0-9a-f]{32})(?: ([0-9]{1,4}))?").fullmatch
 
 
 def load(path: Path, key: bytes) -> Forgotten:
-    """Return who was forgotten; nobody without a file.
+    """Return who was forgotten; nobody without a file. Digests of before a rotation of the key are brought up to date.
 
     Raises:
         ConfigurationError: when the file cannot be read or holds something else.
     """
-    try:
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    except FileNotFoundError:
-        return Forgotten(key)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    digests = [line for line in lines if line and not line.startswith("#")]
-    for number, line in enumerate(lines, start=1):
-        if line and not line.startswith("#") and not _DIGEST(line):
-            raise ConfigurationError(
-                f"{path}, line {number}: no digest; expected 32 hexadecimal digits; restore the file from a copy"
-            )
-    return Forgotten(key, digests)
+    found = _read(path)
+    return Forgotten(key, {digest for digest, _ in found} | {advanced_digest(key, *each) for each in found})
 
 
 def add(path: Path, key: bytes, tokens: Iterable[str], ids: Iterable[str] = ()) -> Forgotten:
@@ -52,7 +43,8 @@ def add(path: Path, key: bytes, tokens: Iterable[str], ids: Iterable[str] = ()) 
             known = load(path, key)
             more = Forgotten(key, known.with_more(tokens, ids))
             if more.digests != known.digests:
-                write(path, more.digests)
+                generation = len(links_of(key))
+                _write(path, _read(path) | {(digest, generation) for digest in more.digests - known.digests})
             return more
     except OSError as error:
         raise ConfigurationError(
@@ -60,13 +52,32 @@ def add(path: Path, key: bytes, tokens: Iterable[str], ids: Iterable[str] = ()) 
         ) from None
 
 
-def write(path: Path, digests: Iterable[str]) -> None:
+def _read(path: Path) -> set[tuple[str, int]]:
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        if not line or line.startswith("#"):
+            continue
+        if (read := _LINE(line)) is None:
+            raise ConfigurationError(
+                f"{path}, line {number}: no digest; expected 32 hexadecimal digits; restore the file from a copy"
+            )
+        found.add((read[1], int(read[2] or 0)))
+    return found
+
+
+def _write(path: Path, digests: Iterable[tuple[str, int]]) -> None:
     """Write the whole list in one step."""
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write("\n".join([_HEAD, *sorted(digests), ""]))
+        stream.write("\n".join([_HEAD, *(f"{digest} {generation}" for digest, generation in sorted(digests)), ""]))
         stream.flush()
         os.fsync(descriptor)
     os.replace(draft, path)

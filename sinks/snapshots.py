@@ -118,6 +118,15 @@ def write_snapshot(store: Store, folder: Path, taken_at: datetime) -> Path:
     return target
 
 
+def renew_snapshots(path: Path, folder: Path, taken_at: datetime) -> None:
+    """Remove all snapshots in a folder, and take one of a store that nobody writes."""
+    (folder / CURRENT).unlink(missing_ok=True)
+    for old in [*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*")]:
+        shutil.rmtree(old)
+    with Store.open(path, read_only=False) as store:
+        write_snapshot(store, folder, taken_at)
+
+
 def _fill(store: Store, draft: Path) -> None:
     """Write the files of a snapshot, all of one moment."""
     database = store.connection

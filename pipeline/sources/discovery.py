@@ -137,8 +137,7 @@ class _Surveyor:
         self._given = [_absolute(path) for path in paths]
         self._base = _absolute(base) if base is not None else _common_root(self._given)
         self._default = _Rule(None, None, ZoneInfo(configuration.company.timezone))
-        privacy = configuration.privacy
-        self._secrets = {_absolute(self._base / name) for name in (privacy.key_file, privacy.forgotten_file)}
+        self._secrets = {_absolute(self._base / name) for name in configuration.privacy.secret_files}
         self._rules: dict[Path, _Rule] = {}
         # Whatever is named by its own name may be anywhere. A link that is met may lead to what lies below these alone:
         # who may write into a folder must not choose what else is read.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from sinks.erasure.erasing import Erased, alone, erase
 from sinks.erasure.names import Names
 from sinks.erasure.people import OWN_TOKENS, People
 from sinks.placement import ASIDE_SUFFIX
-from sinks.snapshots import CURRENT, PREFIX, write_snapshot
+from sinks.snapshots import renew_snapshots
 from sinks.store import Store
 
 _STOP: Final = "a sink must be stopped before somebody is forgotten, and started again afterwards"
@@ -55,7 +54,7 @@ def forget(
     except TransientError as error:
         raise TransientError(f"{error}; {_STOP}") from None
     if snapshots is not None:
-        _renew(path, snapshots, now())
+        renew_snapshots(path, snapshots, now())
     return erased
 
 
@@ -88,11 +87,3 @@ def _remove_copies(target: Path) -> None:
     for path in target.parent.glob(f"{glob.escape(target.name)}.*"):
         if path.name.endswith(ASIDE_SUFFIX) or path.name.startswith(f"{target.name}.wal.damaged-"):
             path.unlink()
-
-
-def _renew(path: Path, folder: Path, taken_at: datetime) -> None:
-    (folder / CURRENT).unlink(missing_ok=True)
-    for old in [*folder.glob(f"{PREFIX}*"), *folder.glob(f".{PREFIX}*")]:
-        shutil.rmtree(old)
-    with Store.open(path, read_only=False) as store:
-        write_snapshot(store, folder, taken_at)
