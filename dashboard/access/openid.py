@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
+from httpx2 import HTTPError
 from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,11 +19,6 @@ from starlette.responses import Response
 from dashboard.access.visitors import Visitor
 from pipeline.errors import ConfigurationError, TransientError
 from schemas.access import SCOPES, OpenIdSettings
-
-# The library talks by httpx2 where it is installed, and else by httpx.
-_NOT_REACHED: Final[tuple[type[Exception], ...]] = tuple(
-    import_module(name).HTTPError for name in ("httpx", "httpx2") if find_spec(name) is not None
-)
 
 _LOG: Final = logging.getLogger("bypassflow.access")
 _NAME: Final = "provider"
@@ -56,7 +50,7 @@ class Provider:
         try:
             await self._check_issuer()
             answer: Response = await self._client.authorize_redirect(request, come_back_to)
-        except (*_NOT_REACHED, AuthlibBaseError, ValueError, KeyError) as error:
+        except (HTTPError, AuthlibBaseError, ValueError, KeyError) as error:
             raise self._away(error) from None
         return answer
 
@@ -70,7 +64,7 @@ class Provider:
         try:
             await self._check_issuer()
             token: Mapping[str, Any] = await self._client.authorize_access_token(request)
-        except _NOT_REACHED as error:
+        except HTTPError as error:
             raise self._away(error) from None
         except (AuthlibBaseError, JoseError, ValueError, KeyError) as error:
             # What the provider wrote may name somebody: only the kind of the problem is told.
