@@ -6,18 +6,12 @@ wrote a parser for: with a column mapping any list of calls is a source.
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import zstandard
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, InvalidRecord
@@ -26,6 +20,7 @@ from pipeline.sources.canonical_records import RecordGatherer, explain
 from pipeline.sources.column_mapping import ColumnMapping, kinds_of
 from pipeline.sources.mapped_json import read_mapped_json
 from pipeline.sources.mapped_rows import ALL_FIELDS, BATCH_RECORDS, RECORDS, Rows
+from pipeline.sources.parquet_tables import PARQUET, open_parquet, rows_of
 from pipeline.sources.reading import (
     Block,
     CsvRecord,
@@ -42,14 +37,9 @@ from schemas.facts import SCHEMAS
 from schemas.record import RECORD_MODELS
 
 BLOCK_BYTES: Final = 4 << 20
-# It is unpacked in memory, and packed already. Unit: bytes.
-LARGEST_PACKED_PARQUET: Final = 128 << 20
-# A text that stands there once may be that of every record. Unit: bytes.
-LARGEST_PARQUET_BATCH: Final = 256 << 20
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 _CARRIES: Final = frozenset(SCHEMAS)
-_PARQUET: Final = b"PAR1"
 # The directory has its own parser, with checks that only a whole directory allows.
 _KINDS: Final = tuple(kind for kind in RECORD_MODELS if kind != "representative")
 
@@ -259,10 +249,10 @@ class CanonicalParquet:
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a Parquet file whose columns are fields of one kind of record."""
-        if sample.is_directory or not sample.head.startswith(_PARQUET):
+        if sample.is_directory or not sample.head.startswith(PARQUET):
             return None
         try:
-            columns = _open_parquet(sample.path).schema_arrow.names
+            columns = open_parquet(sample.path).schema_arrow.names
         except InvalidRecord:
             return Recognition(0.3, "begins like Parquet, but cannot be read to its end")
         return _claim([word_key(name) for name in columns])
@@ -275,7 +265,7 @@ class CanonicalParquet:
             InvalidRecord: when the file is damaged.
         """
         gatherer = RecordGatherer(context, "record")
-        file = _open_parquet(path)
+        file = open_parquet(path)
         names = file.schema_arrow.names
         mapping = ColumnMapping(names, context.mapping, context.options, context.file)
         gatherer.warn(*mapping.warnings)
@@ -285,10 +275,7 @@ class CanonicalParquet:
         size = path.stat().st_size
         try:
             for batch in file.iter_batches(BATCH_RECORDS):
-                if sum(map(_text_size, batch.columns)) > LARGEST_PARQUET_BATCH:
-                    reason = f"{context.file}: {batch.num_rows:,} records after record {number} hold more than 256 MiB"
-                    raise InvalidRecord(f"{reason} of text; leave out the columns that no field is taken from")
-                for cells in zip(*map(_values_of, batch.columns), strict=True):
+                for cells in rows_of(batch, f"{context.file}, after record {number}"):
                     number += 1
                     rows.add(number, cells)
                 rows.flush()
@@ -347,68 +334,6 @@ def _claim(columns: Sequence[str]) -> Recognition | None:
         return Recognition(0.95, "its columns are fields of canonical records, kind among them")
     kinds = kinds_of(names, _KINDS)
     return Recognition(0.9, f"its columns are fields of {kinds[0]} records") if len(kinds) == 1 else None
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file; a packed one is unpacked in memory.
-
-    Raises:
-        InvalidRecord: when it is damaged, or too large to be unpacked in memory.
-    """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(4)
-            if start == _PARQUET:
-                return _parquet(path, path.name)
-            stream.seek(0)
-            reader: Any = (
-                gzip.GzipFile(fileobj=stream)
-                if start.startswith(b"\x1f\x8b")
-                else zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-            )
-            data = reader.read(LARGEST_PACKED_PARQUET + 1)
-    except (pa.ArrowInvalid, EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
-        raise InvalidRecord(f"{path.name}: the Parquet file is damaged or cut off; export it again") from None
-    if len(data) > LARGEST_PACKED_PARQUET:
-        raise InvalidRecord(f"{path.name}: a packed Parquet file of more than 128 MiB; unpack it first")
-    return _parquet(io.BytesIO(data), path.name)
-
-
-def _parquet(file: Path | io.BytesIO, name: str) -> pq.ParquetFile:
-    """Open a Parquet file that is not packed, its texts to be read as it stores them, once each; errors as above."""
-    try:
-        schema = pq.ParquetFile(file).schema
-        leaves = [schema.column(place) for place in range(len(schema.names))]
-        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-        return pq.ParquetFile(file, read_dictionary=texts)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        # Arrow calls a header that it cannot read an OSError too, one without a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InvalidRecord(f"{name}: the Parquet file is damaged or cut off; export it again") from None
-
-
-def _text_size(column: pa.Array) -> int:
-    """Return how many bytes the texts of a column have, each counted as often as it stands there."""
-    if pa.types.is_dictionary(column.type):
-        lengths = pc.binary_length(column.dictionary).cast(pa.int64())
-        return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
-    return _text_size(column.flatten()) if pa.types.is_list(column.type) else 0
-
-
-def _values_of(column: pa.Array) -> list[Any]:
-    """Return the values of a column; the same text is the same object."""
-    if pa.types.is_dictionary(column.type):
-        values = column.dictionary.to_pylist()
-        return [None if place is None else values[place] for place in column.indices.to_pylist()]
-    if pa.types.is_list(column.type):
-        members, ends = _values_of(column.flatten()), pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0))
-        starts = [0, *ends.to_pylist()]
-        return [
-            members[starts[place] : starts[place + 1]] if is_valid else None
-            for place, is_valid in enumerate(column.is_valid().to_pylist())
-        ]
-    return list(column.to_pylist())
 
 
 SOURCES: Final = (CanonicalJsonl(), CanonicalCsv(), CanonicalParquet())
