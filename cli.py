@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dashboard.access.tokens import Tokens
     from dashboard.notifying import Deliver
     from dashboard.web import Site
+    from pipeline.findings import Finding
     from pipeline.forgetting import Forgotten
     from pipeline.groups import GroupRules
     from pipeline.identifiers import Identifiers
@@ -1256,13 +1257,10 @@ def _kafka(config: Path | None, bootstrap: str | None) -> tuple[KafkaSettings, S
 
 
 def _kafka_of(company: Company, bootstrap: str | None) -> tuple[KafkaSettings, Secrets]:
-    import logging
-
     from agents.access import read_secrets
     from schemas.kafka import with_bootstrap
 
-    # Its complaints about a broker that is away repeat, for engineers, what we say in one sentence.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    _quiet_kafka()
     settings = company.configuration.kafka.beside(str(company.base))
     if bootstrap is not None:
         try:
@@ -1270,6 +1268,13 @@ def _kafka_of(company: Company, bootstrap: str | None) -> tuple[KafkaSettings, S
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
     return settings, read_secrets(settings, os.environ)
+
+
+def _quiet_kafka() -> None:
+    import logging
+
+    # Its complaints about a broker that is away repeat, for engineers, what we say in one sentence.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 # The live pipeline: processes
@@ -1483,6 +1488,65 @@ def status(
         _say(problem)
     if found.problems:
         raise typer.Exit(1)
+
+
+@command
+def doctor(
+    db: AnyDatabase = None,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    url: Annotated[str, typer.Option(envvar="BYPASSFLOW_URL", help="Where the sink answers.")] = f"http://{LISTEN}",
+    format: Shapes = Shape.TABLE,
+) -> None:
+    """Say what is wrong with a set-up, and the remedy.
+
+    Looks at the installation, the configuration, its secrets, the store and its disk, and, with [kafka] in the
+    configuration or --bootstrap, at the broker and its topics. Changes nothing. Ends with 1 when something is in the
+    way.
+    """
+    from pipeline.findings import is_failed
+
+    findings = _examined(db, config, bootstrap, lambda: _sink_status(url) is not None)
+    if format is Shape.JSON:
+        _write_json([asdict(finding) for finding in findings])
+    else:
+        _show(terminal.finding_table(findings))
+    if is_failed(findings):
+        raise _failure("something is in the way; see above")
+
+
+def _examined(
+    db: Path | None, config: Path | None, bootstrap: str | None, is_served: Callable[[], bool]
+) -> list[Finding]:
+    from agents.examination import cluster, installation, secrets
+    from pipeline.findings import of_error, ok
+    from schemas.kafka import with_bootstrap
+    from sinks import examination
+
+    findings = installation.examine(installation.installation(Path(__file__).resolve().parent))
+    try:
+        company = _company([Path()], config)
+        settings = company.configuration
+        kafka = settings.kafka.beside(str(company.base))
+        kafka = kafka if bootstrap is None else with_bootstrap(kafka, bootstrap)
+    except ConfigurationError as error:
+        return [*findings, *of_error("configuration", str(config or Path().absolute()), error)]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
+    is_live = bootstrap is not None or "kafka" in settings.model_fields_set
+    around = examination.Surroundings(
+        settings.company.id, ZoneInfo(settings.company.timezone), company.key_path, _digest, is_live, is_served, _now
+    )
+    findings.append(ok("configuration", str(company.base), "can be read" if company.text else "none; the defaults"))
+    findings += secrets.examine(settings, company.base, os.environ)
+    findings += examination.examine_key(around)
+    findings += examination.examine_folder(around, company.base, "configuration, spool and receivers")
+    if db is not None:
+        findings += examination.examine_store(around, db)
+    if is_live:
+        _quiet_kafka()
+        return [*findings, *cluster.examine(kafka, os.environ, _now)]
+    return [*findings, ok("broker", str(company.base), "no [kafka] in the configuration; not looked at")]
 
 
 def _sink_status(url: str) -> dict[str, Any] | None:

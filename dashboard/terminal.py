@@ -14,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pipeline.coverage import SourceCoverage
+    from pipeline.findings import Finding
     from pipeline.sources.trial import Judgement, Trial
 
 Row = Mapping[str, Any]
@@ -405,6 +406,16 @@ def topic_table(rows: Iterable[Row]) -> Table:
             cells = ["missing", "", "", ""]
         result.add_row(str(row["topic"]), *cells, str(row["reason"]))
     return result
+
+
+def finding_table(findings: Iterable[Finding]) -> Table:
+    """Return a row for each finding, the remedy under what was found."""
+    styles = {"ok": "green", "warning": "yellow", "error": "red"}
+    found = table(Column("", no_wrap=True), "what", "where", Column("found, and what to do", overflow="fold"))
+    for each in findings:
+        text = f"{each.found}\n→ {each.remedy}" if each.remedy else each.found
+        found.add_row(Text(each.level, styles[each.level]), each.subject, each.place, text)
+    return found
 
 
 def letter_table(rows: Sequence[Row]) -> Table:

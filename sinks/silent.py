@@ -38,6 +38,16 @@ def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: dateti
     return told
 
 
+def still(store: Store, zone: ZoneInfo, until: datetime) -> list[str]:
+    """Return a sentence for each source that is silent and has not ended to be, `until` as above."""
+    streams = _streams(store, zone, until, None)
+    if not streams:
+        return []
+    first, last = min(min(hours) for hours in streams.values()), _local(until, zone).replace(minute=0, second=0)
+    found = silences(streams, first, last.replace(microsecond=0))
+    return [str(silence) for silence in found if silence.until >= last and not silence.is_holiday]
+
+
 def _streams(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> dict[Stream, Hours]:
     found = store.query(
         """

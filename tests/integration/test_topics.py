@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from agents.examination import cluster
+from agents.log import KafkaLog
 from agents.topics import check_topics, create_topics, describe_topics, differences, find_topics
 from pipeline.errors import ConfigurationError
 from schemas.kafka import KafkaSettings, broker_options
+from schemas.log import Draft
 from schemas.topics import CHECKPOINTS, FACTS, RAW_TOPICS
 from tests.brokers import Kafka, admin, delete_topics
 from tests.integration.companies import bypassflow
@@ -166,3 +169,17 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_tried(
         ran = bypassflow("topics", "check")
         assert ran.exit_code == 1
         assert words in ran.error
+
+
+def test_doctor_finds_nothing_on_topics_that_were_made_and_says_what_is_missing(kafka_settings: KafkaSettings) -> None:
+    without = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC))
+    create_topics(kafka_settings)
+    with KafkaLog(kafka_settings) as log:
+        log.append([Draft(FACTS, 0, b"x")])
+    healthy = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC))
+    behind = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC) - timedelta(minutes=1))
+
+    assert [(each.level, each.subject) for each in without] == [("ok", "broker"), ("error", "topics")]
+    assert without[1].remedy == "make them with: bypassflow topics create"
+    assert [(each.level, each.subject) for each in healthy] == [("ok", "broker"), ("ok", "topics"), ("ok", "clocks")]
+    assert behind[-1].level == "error"

@@ -59,7 +59,7 @@ def test_every_command_has_a_help_that_begins_with_a_short_sentence() -> None:
     assert set(names) == {
         "init", "check", "replay", "report", "interactions", "explain", "audit", "simulate", "evaluate", "sources",
         "schemas", "sink", "status", "up", "worker", "receive", "serve", "notify", "backup", "restore", "forget",
-        "retain",
+        "retain", "doctor",
     }  # fmt: skip
     assert [info.name for info in cli.topics.registered_commands] == ["create", "check", "describe"]
     for info in (*cli.app.registered_commands, *cli.topics.registered_commands):
