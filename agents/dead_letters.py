@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
+from pipeline.envelopes import require_known_letter
 from pipeline.errors import ConfigurationError
 from pipeline.sealing import Seal
 from schemas.log import Draft, Entry, Log
@@ -124,6 +125,8 @@ class DeadLetters:
                 yield entry
 
     def _letter(self, entry: Entry) -> Letter:
+        require_known_letter(entry)
+
         def text(name: str) -> str:
             return entry.headers.get(name, b"").decode("utf-8", "replace")
 

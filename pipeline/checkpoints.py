@@ -16,7 +16,8 @@ from typing import Any, Final
 import orjson
 
 from pipeline.engine_state import EngineState
-from schemas.log import Draft, Log
+from pipeline.envelopes import known, newer
+from schemas.log import Draft, Entry, Log
 from schemas.packing import InvalidPack, Pack, pack, unpack
 from schemas.topics import CHECKPOINTS
 
@@ -83,14 +84,18 @@ class Checkpoints:
         return written
 
     def manifests(self) -> Iterator[Manifest]:
-        """Yield what says of itself to be a checkpoint, the newest first."""
+        """Yield what says of itself to be a checkpoint, the newest first.
+
+        Raises:
+            ConfigurationError: when a newer bypassflow wrote one.
+        """
         begin, stop = (at(CHECKPOINTS, self._partition) for at in (self._log.begin, self._log.end))
         names = {f"{self._company_id}/{slot}".encode() for slot in range(_SLOTS)}
         look = _FIRST_LOOK
         while stop > begin:
             start = max(begin, stop - look)
-            found = [e.value for e in self._log.read(CHECKPOINTS, self._partition, start, stop) if e.key in names]
-            yield from (manifest for value in reversed(found) if (manifest := _manifest(value)) is not None)
+            found = [e for e in self._log.read(CHECKPOINTS, self._partition, start, stop) if e.key in names]
+            yield from (manifest for entry in reversed(found) if (manifest := _manifest(entry)) is not None)
             stop, look = start, min(2 * look, _LARGEST_LOOK)
 
     def load(self, manifest: Manifest) -> EngineState | None:
@@ -102,7 +107,8 @@ class Checkpoints:
         if len(data) != manifest.byte_count or _digest(data) != manifest.digest:
             return None
         try:
-            state = _unpacked(data)
+            with known(CHECKPOINTS, manifest.chunks[0] if manifest.chunks else 0):
+                state = _unpacked(data)
         except (InvalidPack, KeyError):
             return None
         self._next_slot = (manifest.slot + 1) % _SLOTS
@@ -136,10 +142,13 @@ class Checkpoints:
         return Draft(CHECKPOINTS, self._partition, value, f"{self._company_id}/{name}".encode())
 
 
-def _manifest(value: bytes | None) -> Manifest | None:
+def _manifest(entry: Entry) -> Manifest | None:
     try:
-        said: dict[str, Any] = orjson.loads(value or b"")
-        if said.pop("form") != _FORM:
+        said: dict[str, Any] = orjson.loads(entry.value or b"")
+        form = said.pop("form")
+        if isinstance(form, int) and form > _FORM:
+            raise newer(CHECKPOINTS, entry.offset, form, _FORM)
+        if form != _FORM:
             return None
         said["watermark"] = _instant(said["watermark"])
         said["chunks"] = tuple(said["chunks"])

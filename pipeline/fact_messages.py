@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.envelopes import LETTER_HEADER, LETTER_VERSION
 from pipeline.intake import DeadEvent, Intaken
 from pipeline.sealing import SEALED, Seal
 from schemas.facts import SCHEMAS
@@ -103,4 +104,5 @@ def _headers(event: DeadEvent, company_id: str) -> dict[str, str]:
         "topic": event.topic,
         "company": company_id,
         "sealed": SEALED,
+        LETTER_HEADER: str(LETTER_VERSION),
     }

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pipeline.envelopes import known
 from pipeline.errors import ConfigurationError
 from schemas.log import Entry
 from schemas.packing import InvalidPack, Pack, head_of, pack, unpack
@@ -95,7 +96,8 @@ class OutcomeReader:
 
     def _take(self, entry: Entry) -> Group | None:
         try:
-            content = unpack(entry.value or b"") if self._with_tables else Pack(head_of(entry.value or b""))
+            with known(OUTCOMES, entry.offset):
+                content = unpack(entry.value or b"") if self._with_tables else Pack(head_of(entry.value or b""))
         except InvalidPack as error:
             raise ConfigurationError(
                 f"outcomes@{entry.offset}: {error}; what was said there is lost: reset the live topics and replay"

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.envelopes import known
 from pipeline.lanes import UNNAMED, Told, latest
 from pipeline.outcomes import require_company
 from schemas.facts import SCHEMAS
@@ -114,7 +115,8 @@ def _old_activities(stretch: Stretch, closed_through: datetime | None) -> list[s
 
 def _read(entry: Entry, company_id: str, clean: Clean) -> Stretch:
     try:
-        content = _unpacked(entry.value or b"")
+        with known(FACTS, entry.offset):
+            content = _unpacked(entry.value or b"")
         require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
         tables = dict(clean(_tables(content)))
     except InvalidPack:

@@ -18,11 +18,22 @@ VERSION: Final = 1
 
 _MAGIC: Final = b"BYPF"
 _PREFIX: Final = struct.Struct("<4sHI")  # magic, version, length of the head
+# Beyond this no version is believed: the message is damaged.
+_LAST_VERSION: Final = 255
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
 class InvalidPack(ValueError):
     """A message that is no packed message of this version, or is damaged."""
+
+
+class NewerPack(Exception):
+    """A packed message that a newer bypassflow wrote. No InvalidPack: whoever passes damaged ones must stop at it."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"a packed message of version {version}, expected {VERSION}")
+        self.version = version
+        self.known = VERSION
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,8 @@ def unpack(data: bytes) -> Pack:
     """Return what `pack` was given.
 
     Raises:
-        InvalidPack: when the bytes are something else, of another version, cut off or damaged.
+        InvalidPack: when the bytes are something else, of an older version, cut off or damaged.
+        NewerPack: when they are of a newer version.
     """
     written, place = _opened(data)
     try:
@@ -67,7 +79,7 @@ def head_of(data: bytes) -> Mapping[str, Any]:
     """Return the head of a packed message without reading its tables.
 
     Raises:
-        InvalidPack: as `unpack`, as far as the head can tell.
+        InvalidPack, NewerPack: as `unpack`, as far as the head can tell.
     """
     head: Mapping[str, Any] = _opened(data)[0]["head"]
     return head
@@ -78,6 +90,8 @@ def _opened(data: bytes) -> tuple[dict[str, Any], int]:
     if len(data) < _PREFIX.size or not data.startswith(_MAGIC):
         raise InvalidPack("no packed message")
     _, version, length = _PREFIX.unpack_from(data)
+    if VERSION < version <= _LAST_VERSION:
+        raise NewerPack(version)
     if version != VERSION:
         raise InvalidPack(f"a packed message of version {version}, expected {VERSION}")
     place = _PREFIX.size + length

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 import pyarrow as pa
 
+from pipeline.envelopes import known, require_known_letter
 from pipeline.errors import ConfigurationError
 from pipeline.forgetting import Forgotten
 from pipeline.outcomes import Group, OutcomeReader, require_company
@@ -182,7 +183,8 @@ class LiveStore:
         batch = _Batch()
         for entry in fresh[FACTS]:
             try:
-                content = unpack(entry.value or b"")
+                with known(FACTS, entry.offset):
+                    content = unpack(entry.value or b"")
             except InvalidPack:
                 batch.damaged_count += 1
                 continue
@@ -192,6 +194,7 @@ class LiveStore:
         groups = [group for entry in fresh[OUTCOMES] if (group := self._outcomes.feed(entry)) is not None]
         batch.groups = [replace(group, tables=self._erased.cleaned(group.tables)) for group in groups]
         for entry in fresh[DEAD_LETTERS]:
+            require_known_letter(entry)
             letter = read_dead_letter(entry)
             if letter is None:
                 batch.damaged_count += 1
