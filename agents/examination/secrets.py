@@ -15,6 +15,8 @@ from schemas.settings import Configuration
 
 # In addresses of databases.
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# These we make ourselves when they are missing.
+_OURS: Final = frozenset({"[privacy] key_file", "[access] tokens_file", "[access] key_file"})
 # These hold nothing that is secret.
 _PUBLIC: Final = frozenset({"ca_file", "certificate_file"})
 
@@ -35,7 +37,7 @@ def _named(model: BaseModel, where: str = "") -> Iterator[tuple[str, str, str]]:
     for key in type(model).model_fields:
         value = getattr(model, key)
         place = f"{where} {key}" if where else f"[{key}]"
-        if where == "[privacy]":
+        if place in _OURS:
             continue
         if isinstance(value, BaseModel):
             yield from _named(value, place)
