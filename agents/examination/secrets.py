@@ -15,15 +15,13 @@ from schemas.settings import Configuration
 
 # In addresses of databases.
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-# These we make ourselves when they are missing.
-_OURS: Final = frozenset({"[privacy] key_file", "[access] tokens_file", "[access] key_file"})
 # These hold nothing that is secret.
 _PUBLIC: Final = frozenset({"ca_file", "certificate_file"})
 
 
 def examine(configuration: Configuration, base: Path, environment: Mapping[str, str]) -> list[Finding]:
     """Return what is to be said of the variables and files that hold secrets. The company's key is not among them."""
-    named = list(_named(configuration))
+    named = list(_named(configuration, base))
     found = [
         finding
         for where, name, value in named
@@ -32,23 +30,25 @@ def examine(configuration: Configuration, base: Path, environment: Mapping[str, 
     return found or [ok("secrets", str(base), f"{len(named)} are named, and all of them are there")]
 
 
-def _named(model: BaseModel, where: str = "") -> Iterator[tuple[str, str, str]]:
+def _named(model: BaseModel, base: Path, where: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield where a secret is named, the key that names it, and the name of the variable or file."""
     for key in type(model).model_fields:
         value = getattr(model, key)
         place = f"{where} {key}" if where else f"[{key}]"
-        if place in _OURS:
+        if where == "[privacy]":
             continue
         if isinstance(value, BaseModel):
-            yield from _named(value, place)
+            yield from _named(value, base, place)
         elif isinstance(value, tuple) and any(isinstance(each, BaseModel) for each in value):
             for number, each in enumerate(value, start=1):
-                yield from _named(each, f"[{place}] number {number}" if not where else f"{place} number {number}")
+                yield from _named(each, base, f"[{place}] number {number}" if not where else f"{place} number {number}")
         elif key.endswith("_env"):
             for each in (value,) if isinstance(value, str) else value or ():
                 yield place, key, each
         elif key.endswith("_file") and isinstance(value, str):
-            yield place, key, value
+            # One with a name of its own by default is made by bypassflow itself, when it is needed.
+            if type(model).model_fields[key].default is None or (base / value).exists():
+                yield place, key, value
         elif key == "url" and isinstance(value, str):
             for each in _VARIABLE.findall(value):
                 yield place, key, each

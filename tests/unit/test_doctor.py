@@ -102,6 +102,11 @@ def version(number: int) -> Callable[[Path], None]:
     return change
 
 
+def open_tokens(company: Path) -> None:
+    (company / "bypassflow.access.json").write_text("{}", encoding="utf-8")
+    (company / "bypassflow.access.json").chmod(0o644)
+
+
 def rename_company(company: Path) -> None:
     path = company / "bypassflow.toml"
     text = path.read_text(encoding="utf-8")
@@ -128,6 +133,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str, str, str]] = {
     ),
     "a secret that is empty": (
         lambda company: (company / "hook.secret").write_text(""), "error", "secrets", "is empty", "write the secret",
+    ),
+    "tokens of readers that others may read": (
+        open_tokens, "warning", "secrets",
+        "bypassflow.access.json has mode 0644", "chmod 600",
     ),
     "a key that others may read": (
         lambda company: (company / "bypassflow.key").chmod(0o644), "error", "key", "mode 0644", "chmod 600",

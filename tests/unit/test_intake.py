@@ -414,6 +414,7 @@ def test_a_letter_carries_its_bytes_and_all_that_is_known_of_it() -> None:
         "topic": "raw.calls",
         "company": "acme",
         "sealed": "aes-siv",
+        "version": "1",
     }
 
 
