@@ -30,8 +30,6 @@ LONGEST_REST = 0.3
 CHECKPOINT_FACTS = 500_000
 CHECKPOINT_FOLDS = 8
 CHECKPOINT_SECONDS = 600.0
-# How often the engine's sizes are told. Unit: seconds.
-SIZED_EVERY = 10.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,6 @@ class Correlate:
         self._make = make
         self._say = say
         self._figures = figures
-        self._sized_at = 0.0
         # What must be done before it can go on. Read by other threads.
         self.busy_with: str | None = None
         self._correlator: Correlator | None = None
@@ -85,6 +82,7 @@ class Correlate:
         begun = time.monotonic()
         caught_up = correlator.catch_up()
         self._figures.count(caught_up, time.monotonic() - begun)
+        self._tell_sizes(correlator)
         self._correlator, self.busy_with = correlator, None
         again = _Work(recovery.message_count, recovery.fact_count, recovery.fold_count)
         self._checked_at, self._unchecked = time.monotonic(), again
@@ -116,11 +114,8 @@ class Correlate:
             self.check()
 
     def _tell_sizes(self, correlator: Correlator) -> None:
-        """Tell what the engine holds, from time to time: counting costs some of what a small fold does."""
-        if time.monotonic() - self._sized_at > SIZED_EVERY:
-            closed = correlator.closed_through
-            self._figures.hold(correlator.sizes(), None if closed is None else closed.replace(tzinfo=UTC).timestamp())
-            self._sized_at = time.monotonic()
+        closed = correlator.closed_through
+        self._figures.hold(correlator.sizes(), None if closed is None else closed.replace(tzinfo=UTC).timestamp())
 
     def _note(self, folded: Folded) -> None:
         self._unchecked = self._unchecked.after(folded)

@@ -186,8 +186,9 @@ def test_the_api_and_the_pages_name_no_representative_and_take_none_as_a_filter(
             "/interactions.csv?representative=s01&period=all", "/customers/c?representative=s01",
         ):  # fmt: skip
             answer = client.get(address)
-            assert answer.status_code == 403, address
-            assert "single employees" in answer.text
+            # Nobody is named in the question of an address: the API knows no such parameter, the pages say why.
+            assert answer.status_code == (422 if address.startswith("/v1/") else 400), address
+            assert "representative" in answer.text or "nobody is named" in answer.text
         share = client.get(f"/v1/bypass-share?by=representative&{PERIOD}")
         assert [row["representative"] for row in share.json()["rows"]] == ["1 of 2", "2 of 2", None]
         page = client.get("/explore?by=representative&since=2024-05-01&through=2024-05-31")
@@ -208,8 +209,8 @@ def test_off_the_dimension_is_offered_nowhere(path: Path) -> None:
 
 def test_lists_of_interactions_say_who_talked_to_those_who_may_know(path: Path) -> None:
     with asked(path, NAMED) as client:
-        (row,) = client.get("/v1/interactions?representative=s10&limit=1").json()["rows"]
-        assert (row["representative_id"], row["participants"]) == ("s10", ["s10"])
+        rows = client.get("/v1/interactions?limit=1000").json()["rows"]
+        assert ("s10", ["s10"]) in [(row["representative_id"], row["participants"]) for row in rows]
 
 
 def test_an_answer_that_was_kept_is_not_confirmed_to_who_may_see_less(path: Path) -> None:
