@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 OLDER  := .venv-older
 QUIX   := .venv-quix
 STAMP  := $(VENV)/.setup-complete
-CODE   := cli.py schemas pipeline agents sinks dashboard tests benchmarks
+CODE   := cli.py commands schemas pipeline agents sinks dashboard tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs screenshots messages vendor format lock build clean

@@ -17,7 +17,7 @@ from pipeline.findings import Finding, error, ok, warning
 
 DISTRIBUTION: Final = "bypassflow"
 # Plain names, which another distribution could bring too.
-IMPORT_NAMES: Final = ("agents", "cli", "dashboard", "pipeline", "schemas", "sinks")
+IMPORT_NAMES: Final = ("agents", "cli", "commands", "dashboard", "pipeline", "schemas", "sinks")
 _AGAIN: Final = "install bypassflow anew into an environment of its own, such as with: make setup"
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 import cli
+from commands.topics import topics
 from schemas.interaction import AuditRow
 from tests.acme import ACTIVITIES, CONFIGURATION, write_acme
 from tests.integration.companies import bypassflow, rows_of
@@ -61,8 +62,8 @@ def test_every_command_has_a_help_that_begins_with_a_short_sentence() -> None:
         "schemas", "sink", "status", "up", "worker", "receive", "serve", "notify", "backup", "restore", "forget",
         "retain", "doctor",
     }  # fmt: skip
-    assert [info.name for info in cli.topics.registered_commands] == ["create", "check", "describe"]
-    for info in (*cli.app.registered_commands, *cli.topics.registered_commands):
+    assert [info.name for info in topics.registered_commands] == ["create", "check", "describe"]
+    for info in (*cli.app.registered_commands, *topics.registered_commands):
         assert info.callback is not None
         first = str(info.callback.__doc__).splitlines()[0]
         assert first.endswith(".")

@@ -1,0 +1,93 @@
+"""Answers for people and programs, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.application import command
+from commands.arguments import AnnotationsFile, Database, StoreConfig
+from commands.company import Company, company_of, groups_of, utc_now
+from commands.output import say
+
+if TYPE_CHECKING:
+    from dashboard.web import Site
+    from sinks.asking import Asking
+
+
+@command
+def serve(
+    db: Database,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to answer; port 0: any that is free.")] = (
+        "127.0.0.1:8765"
+    ),
+    annotations: AnnotationsFile = None,
+    config: StoreConfig = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the pages in this machine's browser.")] = False,
+) -> None:
+    """Show pages to people, and answer programs over HTTP.
+
+    Over a store that nobody writes: a file or a snapshot; when a new one takes its place, the answers come from that.
+    Prints where it answers. The store is only read; measures and labels are kept beside it. Only this machine reaches
+    it unless --listen says otherwise, and then people and programs have to sign in, see [access] of the configuration.
+    Stops at Ctrl-C and SIGTERM.
+    """
+    import signal
+    import threading
+    import webbrowser
+
+    from sinks.following import Following
+
+    company = company_of([db.absolute().parent], config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with (
+        Following(db, say, groups_of(db, config)) as following,
+        site_over(following.asking, db, listen, annotations, company) as site,
+    ):
+        site.warm()
+        typer.echo(site.url)
+        if opens:
+            webbrowser.open(site.url)
+        following.run(stop)
+
+
+@contextmanager
+def site_over(
+    asking: Asking,
+    db: Path,
+    listen: str,
+    annotations: Path | None,
+    company: Company,
+    status: Callable[[], dict[str, Any]] | None = None,
+) -> Iterator[Site]:
+    """Serve the pages and the API over the store at a path meanwhile."""
+    from dashboard.access import trail
+    from dashboard.access.opening import open_access
+    from dashboard.web import Site, is_loopback_name, make_app
+    from sinks.annotations import beside
+    from sinks.running import address
+
+    host, port = address(listen)
+    is_local = is_loopback_name(f"[{host}]" if ":" in host else host)
+
+    def now() -> datetime:
+        return utc_now().replace(tzinfo=None)
+
+    access = open_access(
+        company.configuration.access, company.base, trail.beside(db), is_local=is_local, environment=os.environ,
+        random_bytes=secrets.token_bytes, now=now, tell=say,
+    )  # fmt: skip
+    app = make_app(
+        asking, status=status, is_local=is_local, annotations=annotations or beside(db), access=access, now=now
+    )
+    with Site(app, asking, host, port) as site:
+        yield site

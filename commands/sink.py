@@ -1,0 +1,100 @@
+"""The sink: the live log into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.application import command
+from commands.arguments import AnnotationsFile, Bootstrap, Database, KafkaConfig, Watching
+from commands.company import company_of, forgotten_of, identifiers_of, kafka_here, key_of, run_record, utc_now
+from commands.output import say
+from commands.serving import site_over
+
+if TYPE_CHECKING:
+    pass
+
+
+@command
+def sink(
+    db: Database,
+    config: KafkaConfig = None,
+    bootstrap: Bootstrap = None,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where questions are answered, see --url.")] = (
+        "127.0.0.1:8766"
+    ),
+    snapshot_dir: Annotated[
+        Path | None, typer.Option(help="Folder for snapshots of the store; DIR/current leads to the newest.")
+    ] = None,
+    snapshot_every: Annotated[str, typer.Option(metavar="TIME", help="Time between two snapshots.")] = "10min",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes some 150 MB more.")
+    ] = "1GB",
+    served_at: Annotated[
+        str | None, typer.Option("--serve", metavar="HOST:PORT", help="Serve the API here too, as `serve` does.")
+    ] = None,
+    annotations: AnnotationsFile = None,
+    metrics: Watching = None,
+) -> None:
+    """Follow the live log into a store.
+
+    Makes the store when there is none, and goes on where it stands otherwise. Answers report, interactions, explain
+    and audit with --url meanwhile, for nobody else can open the file. Stops at SIGTERM.
+    """
+    import signal
+    import threading
+
+    from agents.log import KafkaLog
+    from agents.topics import require_topics
+    from agents.watched import Watched
+    from pipeline.configuration import engine_settings, group_rules
+    from schemas.topics import partition_of
+    from sinks.asking import Asking
+    from sinks.consumer import problem_of
+    from sinks.figures import sink_registry
+    from sinks.live import TOPICS, open_live
+    from sinks.running import address, memory_limit, run, snapshot_plan
+
+    plan = snapshot_plan(snapshot_dir, snapshot_every)
+    limit = memory_limit(memory)
+    settings, credentials = kafka_here(config, bootstrap)
+    company = company_of([Path()], config)
+    key = key_of(company)
+    rules = engine_settings(company.configuration, identifiers_of(company, key))
+    record = run_record(company, rules, key, utc_now())
+    require_topics(settings, credentials, TOPICS)
+    partition = partition_of(rules.company_id, settings.fact_partitions)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with (
+        KafkaLog(settings, credentials) as log,
+        open_live(db, record, partition, memory_limit=limit, tell=say, forgotten=forgotten_of(company, key)) as live,
+    ):
+        live.store.groups = group_rules(company.configuration)
+
+        @contextmanager
+        def site(status: Callable[[], dict[str, Any]]) -> Iterator[None]:
+            with ExitStack() as parts:
+                if metrics is not None:
+                    asking = parts.enter_context(closing(Asking(live.store)))
+                    registry = sink_registry(asking, status)
+                    watched = Watched(registry, lambda: problem_of(status()), *address(metrics))
+                    parts.enter_context(watched)
+                    say(f"figures at {watched.url}/metrics")
+                if served_at is not None:
+                    store = live.store
+                    served = parts.enter_context(
+                        site_over(Asking(store), store.path, served_at, annotations, company, status)
+                    )
+                    say(f"the pages and the API are served at {served.url}")
+                yield
+
+        run(
+            live, log, partition, stop, listen=listen, plan=plan, now=lambda: utc_now().replace(tzinfo=None), tell=say,
+            beside=site,
+        )  # fmt: skip
