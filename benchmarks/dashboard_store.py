@@ -17,6 +17,7 @@ import duckdb
 
 from benchmarks.measuring import run_python
 from sinks.connection import STORAGE_VERSION, quoted
+from sinks.results import RESULTS, order
 
 _WEEKS: Final = 4
 # So many interactions one simulated representative has in a week, nearly.
@@ -102,8 +103,9 @@ def _repetition(copy: int, days: int) -> list[str]:
         "disposition_base": [*id("raw_id"), *hashed("evidence_id")],
         "activity_outcome_base": [*id("activity_id"), *hashed("interaction_id")],
     }
+    orders = {f"{result.name}_base": order(result) for result in RESULTS}
     return [
-        f"INSERT INTO {table} SELECT * REPLACE ({', '.join(columns)}) FROM once.{table}"
+        f"INSERT INTO {table} FROM (SELECT * REPLACE ({', '.join(columns)}) FROM once.{table}) {orders.get(table, '')}"
         for table, columns in changed.items()
     ]
 

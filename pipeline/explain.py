@@ -58,7 +58,7 @@ def weigh(
     explain an interaction that is not among the facts. `engine` is one that `prepare` made; it weighs once.
     """
     engine = engine or prepare(settings, {})
-    engine.fold(facts)
+    engine.fold(facts, is_last=True, is_silent=True)
     tiers: dict[str, str] = {}
     for pair in engine.pairs():  # best first: of several tiers the best one counts
         if pair.interaction_id == interaction["interaction_id"]:

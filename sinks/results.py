@@ -28,21 +28,24 @@ class Changes(Protocol):
 class Result:
     """One kind of result and its key. `retracted` names the table of keys that are gone; null: none.
 
-    The rows of one writing lie `by` a column's values: texts are compressed by the two thousand, so one who asks for a
-    value that is rare reads a tenth of them. Nothing but speed depends on it.
+    The rows of one writing lie `by` the first of these columns that has a value, of an id by its first digits: the
+    store knows the least and the greatest value of every few thousand rows, so one who asks for an id or a rare value
+    reads a part of them. Nothing but speed depends on it.
     """
 
     name: str
     key: str
     retracted: str | None = None
-    by: str | None = None
+    by: tuple[str, ...] = ()
 
 
 RESULTS = (
-    Result("interaction", "interaction_id", retracted="retracted"),
-    Result("disposition", "raw_id", by="reason"),
+    Result("interaction", "interaction_id", retracted="retracted", by=("interaction_id",)),
+    Result("disposition", "raw_id", by=("reason", "evidence_id")),
     Result("activity_outcome", "activity_id"),
 )
+# As many digits as tell some two hundred places apart: sorting by all of them would take five times as long.
+_DIGITS = 2
 
 
 def news(result: Result, changes: Changes, version: int) -> Iterator[pa.Table]:
@@ -76,17 +79,28 @@ def one_per_key(result: Result, parts: list[pa.Table]) -> pa.Table | None:
 
 def laid(result: Result, rows: pa.Table) -> pa.Table:
     """Return rows of a base as they are to lie in it."""
-    if result.by is None:
+    if not result.by or not rows.num_rows:
         return rows
-    # Dictionaries cannot be sorted.
-    return rows.take(pc.sort_indices(rows.column(result.by).cast(pa.string())))
+    columns = [rows.column(name).cast(pa.string()) for name in result.by]
+    columns[-1] = pc.utf8_slice_codeunits(columns[-1], 0, _DIGITS)
+    # Few values and many rows: numbers in the order of the values are sorted ten times as fast as the values.
+    values = pc.coalesce(*columns).combine_chunks().dictionary_encode(null_encoding="encode")
+    places = pc.rank(values.dictionary, tiebreaker="dense").take(values.indices)
+    return rows.take(pc.sort_indices(places.cast(pa.uint16())))
+
+
+def order(result: Result) -> str:
+    """Return the ORDER BY that lays rows as `laid` does; empty where their order is nothing to anybody."""
+    if not result.by:
+        return ""
+    *texts, last = result.by
+    return f"ORDER BY coalesce({', '.join([*(f'{name}::VARCHAR' for name in texts), f'left({last}, {_DIGITS})'])})"
 
 
 def merge(connection: duckdb.DuckDBPyConnection, result: Result) -> None:
     """Merge the delta of a kind into its base, inside of the caller's transaction."""
     name, key = result.name, result.key
-    order = "" if result.by is None else f" ORDER BY {result.by}"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE standing AS SELECT * FROM standing_{name}{order}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE standing AS SELECT * FROM standing_{name} {order(result)}")
     connection.execute(f"DELETE FROM {name}_base WHERE {key} IN (SELECT {key} FROM standing)")
     connection.execute(f"DELETE FROM {name}_retracted WHERE {key} IN (SELECT {key} FROM standing)")
     connection.execute(

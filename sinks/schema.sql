@@ -142,7 +142,7 @@ CREATE TABLE activity (
     file_number INTEGER NOT NULL,
     raw_id VARCHAR USING COMPRESSION zstd,
     source VARCHAR,
-    activity_id VARCHAR USING COMPRESSION zstd,
+    activity_id VARCHAR USING COMPRESSION uncompressed,
     kind VARCHAR,
     logged_from TIMESTAMP,
     logged_to TIMESTAMP,
@@ -235,7 +235,7 @@ CREATE TABLE disposition_base (
 );
 
 CREATE TABLE activity_outcome_base (
-    activity_id VARCHAR USING COMPRESSION zstd,
+    activity_id VARCHAR USING COMPRESSION uncompressed,
     status ENUM ('trace', 'redundant', 'unexplained', 'siloed'),
     tier ENUM ('exact', 'same_representative', 'other_representative', 'inferred'),
     interaction_id VARCHAR USING COMPRESSION uncompressed,

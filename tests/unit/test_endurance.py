@@ -56,3 +56,11 @@ def test_an_alert_after_a_kill_is_of_the_kill_and_one_before_it_is_not() -> None
 
     assert judge(seen, BEGIN, END, [(150.0, "sink")]) == []
     assert judge(seen, BEGIN, END, [(250.0, "sink")]) != []
+
+
+def test_an_alert_that_fires_again_or_on_and_on_is_told() -> None:
+    again = Seen(alerts={"ProcessDown": [(160.0, 1.0), (300.0, 1.0)]})
+    on_and_on: Series = [(float(at), 1.0) for at in range(60, 400, 10)]
+
+    assert len(judge(again, BEGIN, END, [(150.0, "sink")])) == 1
+    assert len(judge(Seen(alerts={"ProcessDown": on_and_on}), BEGIN, END, [(50.0, "sink")])) == 1

@@ -164,24 +164,40 @@ def test_a_large_delta_is_merged_by_itself(live: Store, monkeypatch: pytest.Monk
     assert live.rows("SELECT count(*) AS n FROM interaction_base") == [{"n": 10}]
 
 
-def test_dispositions_of_one_writing_lie_by_their_reason(path: Path) -> None:
-    reasons = ["unanswered", None, "internal", "unanswered", None, "bulk"]
-    rows = [{"raw_id": f"pbx:f:{n}", "disposition": "excluded", "reason": reason} for n, reason in enumerate(reasons)]
-    lies = "SELECT reason::VARCHAR AS reason, raw_id FROM disposition_base ORDER BY rowid"
+def test_dispositions_of_one_writing_lie_by_their_reason_or_the_digits_of_their_interaction(path: Path) -> None:
+    places = ["unanswered", "c0ffee", "internal", "unanswered", "1dea", "bulk"]
+    rows = [
+        {"raw_id": f"pbx:f:{n}", "disposition": "interaction", "evidence_id": place}
+        if place[:2] in ("c0", "1d")
+        else {"raw_id": f"pbx:f:{n}", "disposition": "excluded", "reason": place}
+        for n, place in enumerate(places)
+    ]
+    lies = "SELECT coalesce(reason::VARCHAR, evidence_id) AS place, raw_id FROM disposition_base ORDER BY rowid"
 
     with Store.open(published(path, changes=said(dispositions=rows)), read_only=False) as store:
-        built = [row["reason"] for row in store.rows(lies)]
-        store.apply(said(dispositions=[{**row, "reason": "no_human"} for row in rows[:2]]), 2)
+        built = [row["place"] for row in store.rows(lies)]
+        again = {"disposition": "excluded", "reason": "no_human", "evidence_id": None}
+        store.apply(said(dispositions=[{**row, **again} for row in rows[:2]]), 2)
         store.apply(said(dispositions=[{**rows[n], "raw_id": f"new{n}"} for n in range(6)]), 3)
         store.fold()
-        merged = [row["reason"] for row in store.rows(lies)]
-        said_now = store.rows("SELECT raw_id, reason::VARCHAR AS reason FROM current_disposition ORDER BY raw_id")
+        merged = [row["place"] for row in store.rows(lies)]
+        said_now = store.rows(
+            "SELECT raw_id, coalesce(reason::VARCHAR, evidence_id) AS place FROM current_disposition ORDER BY raw_id"
+        )
 
-    assert built == ["bulk", "internal", "unanswered", "unanswered", None, None]
-    # What stays keeps its place; the rest lies behind it, in the order of the enumeration.
-    assert merged[:4] == ["bulk", "internal", "unanswered", None]
-    assert merged[4:] == ["internal", "bulk", "unanswered", "unanswered", "no_human", "no_human", None, None]
-    assert [row["reason"] for row in said_now] == [*reasons, "no_human", "no_human", *reasons[2:]]
+    assert built == ["1dea", "bulk", "c0ffee", "internal", "unanswered", "unanswered"]
+    # What stays keeps its place; the rest lies behind it.
+    assert merged[:4] == ["1dea", "bulk", "internal", "unanswered"]
+    assert merged[4:] == ["1dea", "bulk", "c0ffee", "internal", "no_human", "no_human", "unanswered", "unanswered"]
+    assert [row["place"] for row in said_now] == [*places, "no_human", "no_human", *places[2:]]
+
+
+def test_interactions_of_one_writing_lie_by_the_digits_of_their_ids(path: Path) -> None:
+    rows = [interaction_row(name) for name in ("f00d", "0abc", "f001", "7ea")]
+    with Store.open(published(path, changes=said(rows))) as store:
+        ids = [row["interaction_id"] for row in store.rows("FROM interaction_base ORDER BY rowid")]
+
+    assert [each[:2] for each in ids] == ["0a", "7e", "f0", "f0"]
 
 
 def test_positions_are_written_with_the_rows_or_not_at_all(live: Store) -> None:
