@@ -24,6 +24,7 @@ from dashboard.access.visitors import is_known, note_rows, visitor
 from dashboard.counting import Counting
 from dashboard.problems import Problem, documented, problem
 from pipeline.groups import OFF, GroupRules
+from pipeline.sentences import Sentence
 from sinks import measures, silent
 from sinks.annotations import Annotations
 from sinks.asking import Asking
@@ -121,7 +122,7 @@ class Answering:
         headers["Content-Disposition"] = 'attachment; filename="bypassflow' + _ENDINGS[format] + '"'
         return Response(formats.write(found.rows or (), columns, format, told), headers=headers, media_type=format)
 
-    def silences(self, store: Store, since: datetime | None, until: datetime | None) -> list[str]:
+    def silences(self, store: Store, since: datetime | None, until: datetime | None) -> list[Sentence]:
         """Return what to know of silent sources in a period; kept while nothing is committed."""
         zone = ZoneInfo(measures.zone_of(store))
         return self._keep(store, ("silences", since, until), lambda: silent.warnings(store, zone, since, until))

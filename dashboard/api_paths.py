@@ -43,7 +43,7 @@ def add(app: FastAPI, answering: Answering) -> None:
     """Add the paths."""
 
     def doubts(store: Store, period: Period) -> list[str]:
-        return [EMPTY] if period.is_empty else answering.silences(store, period.since, period.until)
+        return [EMPTY] if period.is_empty else list(answering.silences(store, period.since, period.until))
 
     def history(store: Store, whose: Row, asked: TimelineQuestion, **named: str) -> Found:
         if not customers.history(store, **named, filters=Filters(limit=1)):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.estimate import TooLittle, student
+from pipeline.sentences import Sentence, told
 
 # Below these a difference of shares says little, and its interval is not to be trusted.
 LEAST_INTERACTIONS: Final = 50
@@ -25,6 +26,10 @@ LEAST_EFFECTIVE_CUSTOMERS: Final = 5.0
 EARLY, LATE, AFTER = range(3)
 
 Numbers = NDArray[np.float64]
+
+# The two periods, as a reader is told of them.
+BEFORE_IT: Final = told("before it")
+AFTER_IT: Final = told("after it")
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,9 @@ def change_of(group: Group) -> Change | TooLittle:
     (sum of n)² / (sum of n²) of the smaller period, less one.
     """
     cells = _periods(group)
-    for name, (_, decided) in zip(("before", "after"), cells, strict=True):
+    for period, (_, decided) in zip((BEFORE_IT, AFTER_IT), cells, strict=True):
         if reason := _shortage(decided, group.customers):
-            return TooLittle(f"{name} it, {reason}")
+            return TooLittle(told("%(period)s, %(reason)s", period=period, reason=reason))
     estimate = _contrast(cells, group.customers, (-1.0, 1.0), reach=1.0)
     (untraced_before, before), (untraced_after, after) = cells
     sums = [int(group.customers @ column) for column in (untraced_before, before, untraced_after, after)]
@@ -136,17 +141,22 @@ def _periods(group: Group) -> list[Cell]:
     return [before, _column(group, AFTER)]
 
 
-def _shortage(decided: Numbers, customers: Numbers) -> str:
-    """Return what is missing for an interval; empty when nothing is."""
+def _shortage(decided: Numbers, customers: Numbers) -> Sentence | None:
+    """Return what is missing for an interval; None when nothing is."""
     count, talked = int(customers @ decided), int(customers[decided > 0].sum())
     if count < LEAST_INTERACTIONS or talked < LEAST_CUSTOMERS:
-        return (
-            f"{count:,} decided interactions of {talked:,} customers are too few; "
-            f"at least {LEAST_INTERACTIONS} of {LEAST_CUSTOMERS} are needed"
-        )
+        return told(
+            "%(count)s decided interactions of %(customers)s customers are too few; at least %(least)s of "
+            "%(least_customers)s are needed",
+            count=count, customers=talked, least=LEAST_INTERACTIONS, least_customers=LEAST_CUSTOMERS,
+        )  # fmt: skip
     if _effective(decided, customers) < LEAST_EFFECTIVE_CUSTOMERS:
-        return f"a few of the {talked:,} customers make up nearly all of the {count:,} decided interactions"
-    return ""
+        return told(
+            "a few of the %(customers)s customers make up nearly all of the %(count)s decided interactions",
+            customers=talked,
+            count=count,
+        )
+    return None
 
 
 def _effective(decided: Numbers, customers: Numbers) -> float:

@@ -10,14 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.engine import Engine
+from pipeline.sentences import Instant, Name, Sentence, told
 from schemas.settings import EngineSettings
 
 OTHER_KINDS = ("meeting", "note", "task", "other", "ticket")
 TIER_WORDS = {
-    "exact": "it carries the interaction's own key",
-    "same_representative": "same customer, logged by a representative who took part",
-    "other_representative": "same customer, logged by somebody else",
-    "inferred": "unknown identifier, same representative and channel, nothing else stands behind it",
+    "exact": told("it carries the interaction's own key"),
+    "same_representative": told("same customer, logged by a representative who took part"),
+    "other_representative": told("same customer, logged by somebody else"),
+    "inferred": told("unknown identifier, same representative and channel, nothing else stands behind it"),
 }
 
 
@@ -101,55 +102,66 @@ def _reason(
     activity: Mapping[str, Any],
     tier: str | None,
     fate: Mapping[str, Any],
-) -> str:
+) -> Sentence:
     if interaction["activity_id"] == activity["activity_id"]:
-        return f"the trace: {TIER_WORDS[str(interaction['tier'])]}"
+        return told("the trace: %(tier)s", tier=TIER_WORDS[str(interaction["tier"])])
     if fate.get("status") == "siloed":
-        return "a ticket that is tied to no customer of the CRM"
+        return told("a ticket that is tied to no customer of the CRM")
     if tier is None:
         return _why_no_candidate(settings, interaction, activity, fate)
     if fate.get("status") == "trace":
-        return f"lost: it explains interaction {fate['interaction_id']} better ({fate['tier']})"
+        return told(
+            "lost: it explains interaction %(interaction)s better (%(tier)s)",
+            interaction=fate["interaction_id"],
+            tier=Name(fate["tier"]),
+        )
     if fate.get("status") == "redundant":
         if fate["interaction_id"] == interaction["interaction_id"]:
-            return f"redundant: {interaction['activity_id']} comes first"
-        return f"lost: it was logged a second time for interaction {fate['interaction_id']}"
-    return "lost: another activity comes first"
+            return told("redundant: %(activity)s comes first", activity=interaction["activity_id"])
+        return told(
+            "lost: it was logged a second time for interaction %(interaction)s", interaction=fate["interaction_id"]
+        )
+    return told("lost: another activity comes first")
 
 
 def _why_no_candidate(
     settings: EngineSettings, interaction: Mapping[str, Any], activity: Mapping[str, Any], fate: Mapping[str, Any]
-) -> str:
+) -> Sentence:
+    kind, channel = Name(activity["kind"]), Name(interaction["channel"])
     if activity["deleted"]:
-        return "no candidate: deleted in the CRM"
+        return told("no candidate: deleted in the CRM")
     if activity["kind"] != interaction["channel"] and activity["kind"] not in OTHER_KINDS:
-        return f"no candidate: {activity['kind']} is no trace of {interaction['channel']}"
+        return told("no candidate: %(kind)s is no trace of %(channel)s", kind=kind, channel=channel)
     if activity["logged_to"] < interaction["started_at"] - settings.before:
-        return f"no candidate: logged more than {words(settings.before)} before the start"
+        return told("no candidate: logged more than %(length)s before the start", length=settings.before)
     offset = _offset(interaction, activity)
     is_by_participant = _meet(fate.get("representative_ids"), interaction["participants"])
     if not interaction["customer_ids"]:
         window, tier = settings.inferred_after, "inferred"
         if activity["kind"] != interaction["channel"]:
-            return f"no candidate: the customer is unknown, and {activity['kind']} is another channel"
+            return told("no candidate: the customer is unknown, and %(kind)s is another channel", kind=kind)
         if not is_by_participant:
-            return "no candidate: the customer is unknown, and it was logged by nobody who took part"
+            return told("no candidate: the customer is unknown, and it was logged by nobody who took part")
     elif not _meet(fate.get("customer_ids"), interaction["customer_ids"]):
-        return "no candidate: on another customer"
+        return told("no candidate: on another customer")
     elif is_by_participant:
         window, tier = settings.same_representative_after, "same_representative"
     elif offset > settings.other_representative_after:
-        return (
-            f"no candidate: logged by nobody who took part, {words(offset)} after the end; "
-            f"for others the window is {words(settings.other_representative_after)}"
+        return told(
+            "no candidate: logged by nobody who took part, %(offset)s after the end; for others the window is "
+            "%(window)s",
+            offset=offset,
+            window=settings.other_representative_after,
         )
     else:
         window, tier = settings.other_representative_after, "other_representative"
     if offset > window:
-        return f"no candidate: logged {words(offset)} after the end; the window is {words(window)}"
+        return told(
+            "no candidate: logged %(offset)s after the end; the window is %(window)s", offset=offset, window=window
+        )
     if tier not in settings.tiers:
-        return f"no candidate: traces of tier {tier} are switched off"
-    return "no candidate: something else stands behind it"
+        return told("no candidate: traces of tier %(tier)s are switched off", tier=Name(tier))
+    return told("no candidate: something else stands behind it")
 
 
 def _meet(ids: Collection[str] | None, others: Collection[str] | None) -> bool:
@@ -165,58 +177,62 @@ def _offset(interaction: Mapping[str, Any], activity: Mapping[str, Any]) -> time
     return min(logged_to - ended_at, timedelta(0))
 
 
-def words(length: timedelta) -> str:
-    """Return a length of time in words, to two units.
-
-    >>> words(timedelta(hours=72, minutes=5))
-    '3 d'
-    >>> words(timedelta(minutes=15))
-    '15 min'
-    """
-    seconds = abs(int(length.total_seconds()))
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        parts.append((count, unit))
-    first = next((n for n, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
-
-
-def _when(verdict: Verdict) -> str:
+def _when(verdict: Verdict) -> Sentence:
+    if verdict.offset > timedelta(0):
+        return told("%(length)s after the end", length=verdict.offset)
     if verdict.offset:
-        return f"{words(verdict.offset)} {'after' if verdict.offset > timedelta(0) else 'before'} the end"
-    return "at the end" if verdict.precision == "second" else f"within the {verdict.precision} of the end"
+        return told("%(length)s before the end", length=verdict.offset)
+    if verdict.precision == "second":
+        return told("at the end")
+    return told("within the %(precision)s of the end", precision=Name(verdict.precision))
 
 
-def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
+def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Sentence:
     """Return one sentence that says what became of the interaction and why."""
     match interaction["outcome"], interaction["reason"]:
         case "traced", _:
-            trace = next((v for v in verdicts if v.is_trace), None)
-            tier = interaction["tier"]
-            when = f", {_when(trace)}" if trace else ""
-            return f"Traced by {interaction['activity_id']} ({tier}{when}): {TIER_WORDS[tier]}."
+            return _traced(interaction, verdicts)
         case "siloed", _:
-            return (
-                f"Siloed: only the ticket {interaction['ticket_id']} tells of it, and that is tied to no CRM customer."
+            return told(
+                "Siloed: only the ticket %(ticket)s tells of it, and that is tied to no CRM customer.",
+                ticket=interaction["ticket_id"],
             )
         case "pending", _:
-            return (
-                f"Pending: no trace yet, and the CRM feed has not been read past {interaction['window_ends_at']} UTC."
+            return told(
+                "Pending: no trace yet, and the CRM feed has not been read past %(instant)s.",
+                instant=Instant(interaction["window_ends_at"]),
             )
+        case _, "withheld" if interaction["channel"] == "call":
+            return told("Bypassed: the number was withheld, and no activity of the representative fits.")
         case _, "withheld":
-            withheld = "the number was withheld" if interaction["channel"] == "call" else "nobody knows who it was with"
-            return f"Bypassed: {withheld}, and no activity of the representative fits."
+            return told("Bypassed: nobody knows who it was with, and no activity of the representative fits.")
         case _, "unknown_customer":
-            return (
+            return told(
                 "Bypassed: the CRM knows no customer with this identifier, and no activity of the representative fits."
             )
-    near = sum(v.tier is not None for v in verdicts)
     if not verdicts:
-        return "Bypassed: the customer is known, and nothing was logged on it around that time."
-    return (
-        f"Bypassed: the customer is known; of {len(verdicts)} activities around that time "
-        f"{near} could have been the trace, and each of them explains something else."
-        if near
-        else f"Bypassed: the customer is known; none of {len(verdicts)} activities around that time can be its trace."
+        return told("Bypassed: the customer is known, and nothing was logged on it around that time.")
+    if near := sum(v.tier is not None for v in verdicts):
+        return told(
+            "Bypassed: the customer is known; of %(count)s activities around that time %(near)s could have been the "
+            "trace, and each of them explains something else.",
+            count=len(verdicts),
+            near=near,
+        )
+    return told(
+        "Bypassed: the customer is known; none of %(count)s activities around that time can be its trace.",
+        count=len(verdicts),
     )
+
+
+def _traced(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Sentence:
+    trace = next((verdict for verdict in verdicts if verdict.is_trace), None)
+    activity, tier = interaction["activity_id"], interaction["tier"]
+    if trace is None:
+        return told(
+            "Traced by %(activity)s (%(tier)s): %(why)s.", activity=activity, tier=Name(tier), why=TIER_WORDS[tier]
+        )
+    return told(
+        "Traced by %(activity)s (%(tier)s, %(when)s): %(why)s.",
+        activity=activity, tier=Name(tier), when=_when(trace), why=TIER_WORDS[tier],
+    )  # fmt: skip

@@ -15,6 +15,8 @@ from itertools import chain, pairwise
 from statistics import median
 from typing import Final
 
+from pipeline.sentences import LocalTime, Name, Sentence, Value, told
+
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 
@@ -55,10 +57,26 @@ class Silence:
 
     def __str__(self) -> str:
         """Return it as a sentence."""
-        general = "; nothing else either" if self.is_general else ""
-        return (
-            f"{self.source} has no {self.channel} from {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M}, "
-            f"where there usually are {self.usual_count:,.0f}{general}"
+        return self.sentence
+
+    @property
+    def sentence(self) -> Sentence:
+        """What a reader is told."""
+        values: dict[str, Value] = {
+            "source": self.source,
+            "channel": Name(self.channel),
+            "since": LocalTime(self.since),
+            "until": LocalTime(self.until),
+            "usual": round(self.usual_count),
+        }
+        if self.is_general:
+            return told(
+                "%(source)s has no %(channel)s from %(since)s to %(until)s, where there usually are %(usual)s; "
+                "nothing else either",
+                **values,
+            )
+        return told(
+            "%(source)s has no %(channel)s from %(since)s to %(until)s, where there usually are %(usual)s", **values
         )
 
 

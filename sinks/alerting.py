@@ -69,7 +69,7 @@ def look(store: Store, alert: AlertSettings, now: datetime) -> Seen:
         if found["last"] is None:
             return Seen(None)
         since = found["last"] - timedelta(days=alert.days or _SILENCE_DAYS)
-        told = silent.warnings(store, zone, since, None)
+        told: list[str] = list(silent.warnings(store, zone, since, None))
         # What is silent beside others is found by them; when all are, only the clock tells.
         if now - found["last"] > _ALL_SILENT:
             days = (now - found["last"]).days

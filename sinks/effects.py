@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.effect import Change, Comparison, Group, change_of, compare
+from pipeline.effect import AFTER_IT, BEFORE_IT, Change, Comparison, Group, change_of, compare
 from pipeline.errors import ConfigurationError
 from pipeline.estimate import TooLittle
+from pipeline.sentences import Instant, Points, Sentence, Value, told
 from schemas.annotations import Measure
 from sinks.measures import Query, Row
 from sinks.store import Store
@@ -100,7 +101,7 @@ def effect(
         raise ConfigurationError(f"{span.days} days are too short a time; expected {SHORTEST.days} or more")
     spans = _clipped(store, measure, span)
     empty = Effect(measure, None, (), None, None, (), ())
-    if isinstance(spans, str):
+    if isinstance(spans, Sentence):
         return replace(empty, reason=spans)
     teams = store.rows(*_asked(teams_query(measure, spans)))
     chosen = _comparison_teams(measure, teams, compare_with)
@@ -114,7 +115,9 @@ def effect(
     if chosen:
         compared = compare(_group(found, "measured"), _group(found, "other"))
         if isinstance(compared, TooLittle):
-            warnings.append(f"no comparison: of {', '.join(chosen)}, {compared.reason}")
+            warnings.append(
+                told("no comparison: of %(teams)s, %(reason)s", teams=", ".join(chosen), reason=compared.reason)
+            )
         else:
             comparison = compared
             warnings += [*_apart_before(compared), *_another_mix(compared, empty.teams)]
@@ -200,22 +203,33 @@ def _asked(query: Query) -> tuple[str, dict[str, object]]:
     return query.sql, dict(query.values)
 
 
-def _clipped(store: Store, measure: Measure, span: timedelta) -> Spans | str:
+def _clipped(store: Store, measure: Measure, span: timedelta) -> Spans | Sentence:
     """Return the periods as far as the data reach, or why there are none."""
     (extent,) = store.rows(_EXTENT)
     first, last, pending, at = extent["first_at"], extent["last_at"], extent["pending_at"], measure.begins_at
     if first is None:
-        return "the store holds no interactions"
+        return told("the store holds no interactions")
     end = last + timedelta(microseconds=1) if pending is None else min(last, pending)
     since, until = max(first, at - span), min(at + span, end)
-    day = f"{at:%Y-%m-%d %H:%M} (UTC)"
     if at - since < SHORTEST:
-        return f"the data begin {first:%Y-%m-%d %H:%M} (UTC), less than {SHORTEST.days} days before it began, {day}"
+        return told(
+            "the data begin %(first)s, less than %(days)s days before it began, %(begins)s",
+            first=Instant(first),
+            days=SHORTEST.days,
+            begins=Instant(at),
+        )
     if until - at < SHORTEST:
-        known = "interactions are decided" if pending is not None and pending <= last else "the data reach"
-        return (
-            f"{known} only until {end:%Y-%m-%d %H:%M} (UTC), less than {SHORTEST.days} days after it began, {day}; "
-            "replay with newer logs and a newer export of the CRM"
+        values: dict[str, Value] = {"end": Instant(end), "days": SHORTEST.days, "begins": Instant(at)}
+        if pending is not None and pending <= last:
+            return told(
+                "interactions are decided only until %(end)s, less than %(days)s days after it began, %(begins)s; "
+                "replay with newer logs and a newer export of the CRM",
+                **values,
+            )
+        return told(
+            "the data reach only until %(end)s, less than %(days)s days after it began, %(begins)s; replay with newer "
+            "logs and a newer export of the CRM",
+            **values,
         )
     return Spans(since, at, until)
 
@@ -256,7 +270,9 @@ def _team_rows(measure: Measure, comparison: Collection[str], teams: Sequence[Ro
     return sorted(rows, key=lambda row: not row["is_measured"])
 
 
-def _same_time(measure: Measure, comparison: Collection[str], spans: Spans, others: Sequence[Measure]) -> list[str]:
+def _same_time(
+    measure: Measure, comparison: Collection[str], spans: Spans, others: Sequence[Measure]
+) -> list[Sentence]:
     """Return what to know of other measures that began within the periods for any of the same interactions."""
     concerned = {*measure.teams, *comparison}
     warnings = []
@@ -265,36 +281,45 @@ def _same_time(measure: Measure, comparison: Collection[str], spans: Spans, othe
         shares_channels = not each.channels or not measure.channels or set(each.channels) & set(measure.channels)
         if each.measure_id != measure.measure_id and spans.since < each.begins_at < spans.until:
             if shares_teams and shares_channels:
-                teams = ", ".join(each.teams) or "all teams"
                 warnings.append(
-                    f"{each.name!r} began in the same time, {each.begins_at:%Y-%m-%d} (UTC), for {teams}: "
-                    "their effects cannot be told apart here"
+                    told(
+                        "'%(name)s' began in the same time, %(begins)s, for %(teams)s: their effects cannot be told "
+                        "apart here",
+                        name=each.name,
+                        begins=Instant(each.begins_at),
+                        teams=", ".join(each.teams) or told("all teams"),
+                    )
                 )
     return warnings
 
 
-def _shorter(measure: Measure, spans: Spans, span: timedelta) -> list[str]:
-    parts = (("before", spans.at - spans.since), ("after", spans.until - spans.at))
+def _shorter(measure: Measure, spans: Spans, span: timedelta) -> list[Sentence]:
+    parts = ((BEFORE_IT, spans.at - spans.since), (AFTER_IT, spans.until - spans.at))
     return [
-        f"only {length.total_seconds() / 86_400:.1f} of {span.days} days {name} it are known"
-        for name, length in parts
+        told("only %(length)s of %(days)s days %(period)s are known", length=length, days=span.days, period=period)
+        for period, length in parts
         if length < span
     ]
 
 
-def _apart_before(comparison: Comparison) -> list[str]:
+def _apart_before(comparison: Comparison) -> list[Sentence]:
     early = comparison.early_difference
     if early is None:
-        return ["whether the teams changed alike before it cannot be said: too few interactions in each half"]
+        return [told("whether the teams changed alike before it cannot be said: too few interactions in each half")]
     if early.is_zero_possible:
         return []
     return [
-        f"the teams moved apart before it already, by {100 * early.value:+.1f} points between the halves of that time "
-        f"({100 * early.low:+.1f} to {100 * early.high:+.1f}): the comparison is doubtful"
+        told(
+            "the teams moved apart before it already, by %(change)s points between the halves of that time (%(low)s to "
+            "%(high)s): the comparison is doubtful",
+            change=Points(early.value),
+            low=Points(early.low),
+            high=Points(early.high),
+        )
     ]
 
 
-def _another_mix(comparison: Comparison, teams: Sequence[Row]) -> list[str]:
+def _another_mix(comparison: Comparison, teams: Sequence[Row]) -> list[Sentence]:
     """Return a warning when the comparison teams' share moved because other teams of them talked more than before."""
     rows = [row for row in teams if not row["is_measured"] and row["before_count"] and row["after_count"]]
     before = sum(row["before_count"] for row in rows)
@@ -305,12 +330,15 @@ def _another_mix(comparison: Comparison, teams: Sequence[Row]) -> list[str]:
     if abs(mix) < MIX_THRESHOLD:
         return []
     return [
-        f"{100 * mix:+.1f} points of the comparison teams' change come from their mix, not from their habits: some of "
-        "them talked more than before, others less; name those that are alike"
+        told(
+            "%(mix)s points of the comparison teams' change come from their mix, not from their habits: some of them "
+            "talked more than before, others less; name those that are alike",
+            mix=Points(mix),
+        )
     ]
 
 
-def _no_comparison(measure: Measure) -> str:
+def _no_comparison(measure: Measure) -> Sentence:
     if not measure.teams:
-        return "no comparison: it holds for all teams, so what else changed at that time cannot be told from it"
-    return "no comparison: no other team talked with customers in both periods"
+        return told("no comparison: it holds for all teams, so what else changed at that time cannot be told from it")
+    return told("no comparison: no other team talked with customers in both periods")

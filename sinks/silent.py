@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from pipeline.sentences import Sentence, told
 from pipeline.silence import HOUR, Hours, Stream, silences
 from sinks.store import Store
 
@@ -15,7 +16,7 @@ MOST_TOLD: Final = 3
 _AROUND: Final = timedelta(days=56)
 
 
-def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> list[str]:
+def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> list[Sentence]:
     """Return a sentence for each stretch of the period in which a source wrote nothing though usually it does.
 
     `since` and `until` as of a report, UTC without zone. The longest come first; of many, the others are counted.
@@ -32,20 +33,24 @@ def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: dateti
         for silence in silences(streams, first, last)
         if silence.since < end and silence.until > begin and not silence.is_holiday
     ]
-    told = [f"{silence}: its interactions are missing from the number" for silence in found[:MOST_TOLD]]
+    sentences = [
+        told("%(silence)s: its interactions are missing from the number", silence=silence.sentence)
+        for silence in found[:MOST_TOLD]
+    ]
     if len(found) > MOST_TOLD:
-        told.append(f"sources were silent {len(found) - MOST_TOLD:,} times more in this period")
-    return told
+        more = len(found) - MOST_TOLD
+        sentences.append(told("sources were silent %(count)s times more in this period", count=more))
+    return sentences
 
 
-def still(store: Store, zone: ZoneInfo, until: datetime) -> list[str]:
+def still(store: Store, zone: ZoneInfo, until: datetime) -> list[Sentence]:
     """Return a sentence for each source that is silent and has not ended to be, `until` as above."""
     streams = _streams(store, zone, until, None)
     if not streams:
         return []
     first, last = min(min(hours) for hours in streams.values()), _local(until, zone).replace(minute=0, second=0)
     found = silences(streams, first, last.replace(microsecond=0))
-    return [str(silence) for silence in found if silence.until >= last and not silence.is_holiday]
+    return [silence.sentence for silence in found if silence.until >= last and not silence.is_holiday]
 
 
 def _streams(store: Store, zone: ZoneInfo, since: datetime | None, until: datetime | None) -> dict[Stream, Hours]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 import io
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,8 @@ from babel.core import UnknownLocaleError, negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
+
+from pipeline.sentences import Instant, LocalTime, Name, Points, Sentence, Value
 
 CATALOGUES: Final = Path(__file__).parents[1] / "translations"
 # British English writes the day before the month and 24 hours, as the rest of Europe.
@@ -196,6 +198,30 @@ class Language:
         if dimension in ("team", "segment", "source", "customer", "representative", "token"):
             return str(value)
         return self.title(str(value))
+
+    def told(self, sentence: str) -> str:
+        """Return a sentence of the core; one that was not kept apart from its values stays in English."""
+        if not isinstance(sentence, Sentence):
+            return sentence
+        said = self.messages.gettext(sentence.template)
+        return said % {name: self._value(value) for name, value in sentence.values.items()} if sentence.values else said
+
+    def _value(self, value: Value) -> str:
+        match value:
+            case str():
+                return self.told(value)
+            case int():
+                return self.count(value)
+            case timedelta():
+                return self.length(value.total_seconds())
+            case Instant():
+                return self.moment(value.at)
+            case LocalTime():
+                return f"{self.day(value.at.date())} {dates.format_time(value.at, 'HH:mm', locale=self.locale)}"
+            case Points():
+                return self.points(value.change)
+            case Name():
+                return self.title(value.name)
 
     # -- numbers -------------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ def test_after_the_first_pending_interaction_nothing_is_counted(tmp_path: Path) 
     assert found.spans.until == BEGIN + timedelta(days=14)
     assert found.change is not None
     assert found.change.after_count < 60
-    assert "only 14.0 of 28 days after it are known" in found.warnings
+    assert "only 14 d of 28 days after it are known" in found.warnings
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.engine import Engine
-from pipeline.explain import Verdict, summary, weigh, words
+from pipeline.explain import Verdict, summary, weigh
+from pipeline.sentences import words
 from schemas.settings import EngineSettings
 from tests.records import Fact, activity, call, contact, email, instant, person, progress, tables, user
 
