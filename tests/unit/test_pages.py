@@ -29,7 +29,7 @@ from sinks.measures import PERSONAL
 from sinks.metrics import split
 from sinks.store import Store
 from tests.served import replayed_acme, served
-from tests.stores import NOON
+from tests.stores import NOON, batch, letter, published
 
 PAGES = (
     "/", "/explore", "/explore?by=team,channel", "/explore?by=day", "/interactions", "/days", "/days/2024-03-04",
@@ -150,6 +150,21 @@ def test_a_number_leads_to_exactly_its_interactions(client: TestClient) -> None:
         listed = client.get(html.unescape(address)).text
         assert f"{count} interaction" in text_of(listed)
         assert len(set(re.findall(r'href="/interactions/(\w+)"', listed))) == int(count)
+
+
+def test_the_accounts_of_a_source_lead_to_its_interactions(client: TestClient) -> None:
+    links = links_of(client.get("/data/accounts").text)
+    (to_interactions,) = (each for each in links if each.startswith("/interactions?"))
+
+    assert parse_qsl(urlsplit(to_interactions).query) == [("source", "asterisk")]
+    assert "/interactions/" in client.get(to_interactions).text
+
+
+def test_raw_events_that_were_rejected_lead_to_why(tmp_path: Path) -> None:
+    damaged = {("pbx", "calls.csv"): batch([], [letter("pbx:calls.csv:7", reason="no time of the call")])}
+    with served(published(tmp_path / "damaged.duckdb", damaged)) as asked:
+        assert "/data#letters" in links_of(asked.get("/data/accounts").text)
+        assert re.search(r'id="letters".*no time of the call', asked.get("/data").text, re.DOTALL)
 
 
 def test_a_share_can_be_followed_down_to_the_reason_of_one_interaction(client: TestClient) -> None:
