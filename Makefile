@@ -7,10 +7,10 @@ BIN    := $(VENV)/bin
 OLDER  := .venv-older
 QUIX   := .venv-quix
 STAMP  := $(VENV)/.setup-complete
-CODE   := cli.py commands schemas pipeline agents sinks dashboard tests benchmarks
+CODE   := cli.py commands schemas pipeline agents sinks dashboard release tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs screenshots messages vendor format lock build clean
+.PHONY: help setup demo live-demo broker test test-older simulate-faults soak fuzz check types bench bench-quix docs screenshots messages vendor format lock build release audit endurance clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,19 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 
 build: $(STAMP)  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
+
+# Of the same commit everybody builds the same bytes; needs no network.
+release: $(STAMP)  ## build wheel, source, bill of materials and checksums into dist/VERSION
+	$(BIN)/python -m release dist/$$($(BIN)/python -c 'from commands.application import __version__; print(__version__)')
+
+# Asks PyPI for advisories, and fails when it cannot be asked.
+audit: $(STAMP)  ## are weaknesses known of what bypassflow runs with? needs the internet
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements/runtime.txt
+
+endurance: $(STAMP)  ## an hour of the live pipeline with kills and Prometheus, and a picture of it (MINUTES=60 RATE=1000)
+	$(BIN)/python -m benchmarks.endurance $(MINUTES) $(RATE) docs/pictures/endurance.png $(SEED)
+endurance: MINUTES := 60
+RATE := 1000
 
 clean:  ## remove what the targets made, .venv too
 	rm -rf $(VENV) $(OLDER) $(QUIX) dist demo live-demo screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,5 +1,5 @@
 """Writes the pages of docs/reference that come from the code: commands, configuration, schemas,
-sources, the store, the API and the figures.
+sources, the store, the API, the figures and the licences.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    says which are stale, and fails
@@ -27,6 +27,7 @@ from cli import app
 from dashboard.counting import Counting
 from dashboard.web import make_app
 from pipeline.sources import registry
+from release.page import licence_page
 from schemas.export import json_schemas
 from schemas.reading import READING_MODELS
 from schemas.record import RAW_EVENT_KINDS, RECORD_MODELS
@@ -273,6 +274,7 @@ def pages() -> dict[str, str]:
         "store.md": store.page(),
         "api.md": api_page(),
         "metrics.md": metric_page(),
+        "licences.md": licence_page(NOTE),
     } | source_pages()
 
 
