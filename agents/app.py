@@ -19,14 +19,10 @@ from typing import Any, Final, TypeVar
 import faust
 
 from agents.delivery import Fetch, deliver_runs
+from agents.exit_codes import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT
 from pipeline.errors import BypassflowError, TransientError
 from schemas.log import NO_HEADERS, Entry
 from schemas.topics import MAX_MESSAGE_BYTES
-
-# Exit codes as in sysexits.h: a supervisor starts the process again after all but a configuration error.
-EXIT_CONFIGURATION: Final = 78
-EXIT_TRANSIENT: Final = 75
-EXIT_DEFECT: Final = 70
 
 # New objects before the collector looks for cycles: a batch is hundreds of thousands of them, none in a cycle, and
 # looking at them again and again was a fifth of what intake costs.

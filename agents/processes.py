@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from agents.app import EXIT_CONFIGURATION
+from agents.exit_codes import EXIT_CONFIGURATION
 
 # How long a child may take to end before it is killed, and how soon a dead one is started again. Unit: seconds.
 PATIENCE = 10.0

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from agents.faults import explain
 from agents.probe import probe
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, TransientError
 from schemas.kafka import NO_SECRETS, KafkaSettings, Secrets, broker_options, client_options
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES, RAW_TOPICS, Topic
 
@@ -71,11 +71,14 @@ def require_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS, only:
     `only`: these, named without the prefix; default: all.
 
     Raises:
-        TransientError: when no broker answers within ten seconds.
-        ConfigurationError: when the cluster refuses us, or a topic is missing or has too few partitions.
+        TransientError: when no broker answers within ten seconds, or a topic is missing: whoever sets a cluster up
+            makes it in a moment, and a broker that has just started may not know of it yet.
+        ConfigurationError: when the cluster refuses us, or a topic has too few partitions.
     """
-    if sentences := lacking(settings, find_topics(settings, secrets), only):
-        raise ConfigurationError("; ".join(sentences))
+    found = find_topics(settings, secrets)
+    if sentences := lacking(settings, found, only):
+        is_missing = any(topic.name not in found for topic in settings.topics() if only is None or topic.name in only)
+        raise (TransientError if is_missing else ConfigurationError)("; ".join(sentences))
 
 
 def describe_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> list[dict[str, Any]]:

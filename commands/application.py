@@ -9,8 +9,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from agents.exit_codes import EXIT_CONFIGURATION, EXIT_TRANSIENT
 from commands.output import failure
-from pipeline.errors import BypassflowError
+from pipeline.errors import BypassflowError, TransientError
 
 __version__ = "0.1.0"
 
@@ -29,15 +30,23 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return app.command()(guarded(function))
 
 
-def guarded(function: Callable[P, None]) -> Callable[P, None]:
-    """Return a command of a group that fails as those of `command` do."""
+def process(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a command that runs on; by its exit code a service manager knows whether to start it again."""
+    return app.command()(guarded(function, refused=EXIT_CONFIGURATION, waiting=EXIT_TRANSIENT))
+
+
+def guarded(function: Callable[P, None], *, refused: int = 1, waiting: int = 1) -> Callable[P, None]:
+    """Return a command that fails with a sentence.
+
+    It ends with `refused` when only a person can help, and with `waiting` when something is away that will come back.
+    """
 
     @functools.wraps(function)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
         try:
             function(*arguments, **options)
         except BypassflowError as error:
-            raise failure(str(error)) from None
+            raise failure(str(error), waiting if isinstance(error, TransientError) else refused) from None
         except KeyboardInterrupt:
             raise failure("interrupted; the store is whole, and the same command run again starts afresh") from None
         except OSError as error:

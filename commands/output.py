@@ -42,10 +42,10 @@ class RowShape(StrEnum):
     PARQUET = "parquet"
 
 
-def failure(sentence: str) -> typer.Exit:
-    """Say what failed, and return what ends the command with 1."""
+def failure(sentence: str, code: int = 1) -> typer.Exit:
+    """Say what failed, and return what ends the command."""
     say(f"bypassflow: {sentence}")
-    return typer.Exit(1)
+    return typer.Exit(code)
 
 
 def standard_error() -> Console:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.application import command
+from commands.application import process
 from commands.arguments import Bootstrap, KafkaConfig, Watching
 from commands.company import company_of, kafka_of, utc_now
 from commands.output import say
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.identifiers import Identifiers
 
 
-@command
+@process
 def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None, metrics: Watching = None) -> None:
     """Take in events as they happen.
 

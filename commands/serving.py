@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.application import command
+from commands.application import process
 from commands.arguments import AnnotationsFile, Database, StoreConfig
 from commands.company import Company, company_of, groups_of, utc_now
 from commands.output import say
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sinks.asking import Asking
 
 
-@command
+@process
 def serve(
     db: Database,
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to answer; port 0: any that is free.")] = (

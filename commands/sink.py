@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.application import command
+from commands.application import process
 from commands.arguments import AnnotationsFile, Bootstrap, Database, KafkaConfig, Watching
-from commands.company import company_of, forgotten_of, identifiers_of, kafka_here, key_of, run_record, utc_now
+from commands.company import company_of, existing_key, forgotten_of, identifiers_of, kafka_here, run_record, utc_now
 from commands.output import say
 from commands.serving import site_over
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     pass
 
 
-@command
+@process
 def sink(
     db: Database,
     config: KafkaConfig = None,
@@ -63,7 +63,7 @@ def sink(
     limit = memory_limit(memory)
     settings, credentials = kafka_here(config, bootstrap)
     company = company_of([Path()], config)
-    key = key_of(company)
+    key = existing_key(company)
     rules = engine_settings(company.configuration, identifiers_of(company, key))
     record = run_record(company, rules, key, utc_now())
     require_topics(settings, credentials, TOPICS)

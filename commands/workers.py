@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.application import command
+from commands.application import process
 from commands.arguments import LISTEN, Bootstrap, KafkaConfig, Watching
 from commands.company import (
     Company,
@@ -45,7 +45,7 @@ Name = Annotated[
 ]
 
 
-@command
+@process
 def worker(
     config: KafkaConfig = None,
     bootstrap: Bootstrap = None,
@@ -148,7 +148,7 @@ def _run_correlate(
     run(agent, lambda: desk.do(correlate.finish))
 
 
-@command
+@process
 def up(
     config: KafkaConfig = None,
     bootstrap: Bootstrap = None,
@@ -220,7 +220,7 @@ def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda
             supervisor.watch()
             time.sleep(0.2)
     except Failed as failed:
-        raise failure(f"{failed}; see above") from None
+        raise failure(f"{failed}; see above", failed.code) from None
     except KeyboardInterrupt:
         say("ending")
     finally:

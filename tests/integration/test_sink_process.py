@@ -23,6 +23,7 @@ from pipeline.identifiers import Identifiers
 from schemas.kafka import KafkaSettings
 from schemas.log import Draft
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
+from sinks.keyfile import load_or_create_key
 from sinks.remote import RemoteAnswers
 from sinks.store import Store
 from tests.brokers import make_topics
@@ -47,6 +48,7 @@ def company(tmp_path: Path, kafka_settings: KafkaSettings) -> Path:
     make_topics(kafka_settings, FACTS, OUTCOMES, DEAD_LETTERS)
     text = CONFIGURATION.format(bootstrap=kafka_settings.bootstrap[0], prefix=kafka_settings.prefix)
     (tmp_path / "bypassflow.toml").write_text(text)
+    load_or_create_key(tmp_path / "bypassflow.key", os.urandom)
     return tmp_path
 
 
@@ -145,7 +147,7 @@ def test_a_sink_does_not_follow_another_companys_log_into_a_store(company: Path,
         [sys.executable, str(ROOT / "cli.py"), "sink", "--db", "flow.duckdb"],
         cwd=company, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert refused.returncode == 1
+    assert refused.returncode == 78
     assert "is of company 'acme', not of 'globex'" in refused.stderr
 
 

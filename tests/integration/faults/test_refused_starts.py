@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents.broker import Listener, start_broker
+from agents.exit_codes import EXIT_CONFIGURATION, EXIT_TRANSIENT
 from agents.log import KafkaLog
 from agents.topics import create_topics
 from schemas.kafka import KafkaSettings
@@ -39,8 +40,8 @@ def configure(company: Path, settings: KafkaSettings, more: str = "") -> None:
     (company / "bypassflow.toml").write_text(text + more, encoding="utf-8")
 
 
-def refusals(company: Path, settings: KafkaSettings, *commands: str) -> dict[str, str]:
-    """Run commands at once; return what each said on its way out, which must come soon and not with 0."""
+def refusals(company: Path, settings: KafkaSettings, *commands: str, code: int) -> dict[str, str]:
+    """Run commands at once; return what each said on its way out, which must come soon and with this code."""
     config = str(company / "bypassflow.toml")
     known = {
         "worker": ["worker", "--only", "correlate"],
@@ -64,7 +65,7 @@ def refusals(company: Path, settings: KafkaSettings, *commands: str) -> dict[str
             said[name], _ = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
-        assert process.returncode not in (0, None), name
+        assert process.returncode == code, (name, said[name])
         assert "Traceback" not in said[name]
         assert processes_with(marks[name]) == [], said[name]
     return said
@@ -108,25 +109,41 @@ def test_a_wrong_password_is_told_and_not_shown(company: Path, guarded: KafkaSet
         'password_file = "kafka.password"\n',
     )
 
-    said = refusals(company, guarded, "worker", "sink", "up")
+    said = refusals(company, guarded, "worker", "sink", "up", code=EXIT_CONFIGURATION)
 
     assert_each_says(said, "refuses bypassflow: wrong name or password")
     assert "zander" not in "".join(said.values())
+
+
+def test_a_missing_key_is_told_and_none_is_made(company: Path, kafka_settings: KafkaSettings) -> None:
+    make_topics(kafka_settings)
+    configure(company, kafka_settings)
+    (company / "bypassflow.key").unlink()
+
+    said = refusals(company, kafka_settings, "worker", "sink", code=EXIT_CONFIGURATION)
+
+    assert_each_says(
+        said, "bypassflow.key is not there: copy the company's key file from where its other processes run"
+    )
+    assert not (company / "bypassflow.key").exists()
+    assert not (company / "flow.duckdb").exists()
 
 
 def test_a_broker_that_cannot_be_reached_is_told(company: Path) -> None:
     settings = KafkaSettings(bootstrap=(f"127.0.0.1:{free_port()}",))
     configure(company, settings)
 
-    assert_each_says(refusals(company, settings, "worker", "sink", "up"), "cannot be reached: connection refused")
+    said = refusals(company, settings, "worker", "sink", "up", code=EXIT_TRANSIENT)
+
+    assert_each_says(said, "cannot be reached: connection refused")
 
 
 def test_a_missing_topic_is_told_with_its_remedy(company: Path, kafka_settings: KafkaSettings) -> None:
     make_topics(kafka_settings, *(topic.name for topic in kafka_settings.topics() if topic.name != FACTS))
     configure(company, kafka_settings)
 
-    # `up` makes what is missing.
-    said = refusals(company, kafka_settings, "worker", "sink")
+    # `up` makes what is missing; somebody else may be about to.
+    said = refusals(company, kafka_settings, "worker", "sink", code=EXIT_TRANSIENT)
 
     assert_each_says(said, f"missing: {kafka_settings.topic(FACTS)}; make them with: bypassflow topics create")
 
@@ -135,7 +152,7 @@ def test_too_few_partitions_are_told_with_their_remedy(company: Path, kafka_sett
     make_topics(kafka_settings)
     configure(company, kafka_settings, "fact_partitions = 2\n")
 
-    said = refusals(company, kafka_settings, "worker", "sink", "up")
+    said = refusals(company, kafka_settings, "worker", "sink", "up", code=EXIT_CONFIGURATION)
 
     assert_each_says(said, f"{kafka_settings.topic(FACTS)} has 1 of 2 partitions; set [kafka] fact_partitions = 1")
 
@@ -148,6 +165,6 @@ def test_a_company_that_is_not_in_the_settings_is_told_and_never_passed_by(
     with KafkaLog(kafka_settings) as log:
         log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "globex"})))])
 
-    said = refusals(company, kafka_settings, "worker", "up")
+    said = refusals(company, kafka_settings, "worker", "up", code=EXIT_CONFIGURATION)
 
     assert_each_says(said, "facts@0 is of company 'globex', which is not in these settings, they are of 'acme'")
