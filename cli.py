@@ -30,6 +30,7 @@ import commands.notifying
 import commands.keeping
 
 # isort: on
+from commands import logs
 from commands.application import __version__, app
 
 __all__ = ["__version__", "app", "commands", "main"]
@@ -37,6 +38,7 @@ __all__ = ["__version__", "app", "commands", "main"]
 
 def main() -> None:
     """Run the command line."""
+    logs.catch_all()
     app()
 
 

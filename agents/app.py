@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import logging
 import os
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +22,7 @@ from agents.delivery import Fetch, deliver_runs
 from agents.exit_codes import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT
 from pipeline.errors import BypassflowError, TransientError
 from schemas.log import NO_HEADERS, Entry
+from schemas.telling import Told
 from schemas.topics import MAX_MESSAGE_BYTES
 
 # New objects before the collector looks for cycles: a batch is hundreds of thousands of them, none in a cycle, and
@@ -35,6 +36,7 @@ SMALL_FETCH: Final = Fetch(256 * 1024, least_bytes=64 * 1024, wait=0.1)
 
 # A worker that died without a word gives up its partitions after this. Unit: seconds.
 SESSION_TIMEOUT: Final = 10.0
+_LOG: Final = logging.getLogger("bypassflow")
 T = TypeVar("T")
 
 
@@ -42,6 +44,13 @@ class _App(faust.App):
     """An app without tables, and so without folders for them in the directory that it is started in."""
 
     def _create_directories(self) -> None:
+        pass
+
+
+class _Worker(faust.Worker):
+    """A worker that logs as its process does: its own way would take the place of that."""
+
+    def _setup_logging(self) -> None:
         pass
 
 
@@ -123,7 +132,7 @@ class Desk:
 
 
 def end_process(error: BaseException) -> Any:
-    """End this process now, with a sentence on standard error. An unexpected error's own words are not shown.
+    """End this process now, with a sentence in the log. An unexpected error's own words are not shown.
 
     They might hold what a message held.
     """
@@ -139,7 +148,7 @@ def end_process(error: BaseException) -> Any:
             f"unexpected {type(error).__name__}, nothing was acknowledged; the next start takes it up again{places}"
         )
         code = EXIT_DEFECT
-    print(f"bypassflow: {sentence}", file=sys.stderr, flush=True)
+    _LOG.critical("%s", sentence)
     os._exit(code)
 
 
@@ -152,13 +161,14 @@ def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def _finish(app: Any, **_: Any) -> None:
+        _LOG.info("%s", Told("ending; what was begun is brought to its end", "stopping"))
         await before_stop()
 
     gc.freeze()
     # At the end what is frozen would count as leaked, and DuckDB's binding would say so at length.
     atexit.register(gc.unfreeze)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker = _Worker(app, redirect_stdouts=False, quiet=True)
     # It writes control codes into the log, and turns on every debug message of every library to spin once for each.
     worker.spinner = None
     worker.execute_from_commandline()

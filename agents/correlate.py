@@ -17,6 +17,7 @@ from agents.figures import CorrelateFigures
 from pipeline.correlation import Correlator, Folded
 from pipeline.errors import Fenced
 from schemas.log import Entry
+from schemas.telling import Told
 
 MOST_RUNS = 8
 LINGER = 0.05
@@ -71,13 +72,20 @@ class Correlate:
             return
         begun = time.monotonic()
         self.busy_with = "the engine is rebuilt from the log"
+        self._say(Told("correlate takes up its partition and rebuilds its engine", "rebuild started"))
         correlator = self._make()
         recovery = correlator.start()
         seconds = time.monotonic() - begun
         self._figures.recovered(recovery, seconds)
         self._say(
-            f"correlate goes on at facts {recovery.position}: {recovery.fact_count:,} facts folded again "
-            f"in {seconds:.1f} s"
+            Told(
+                f"correlate goes on at facts {recovery.position}: {recovery.fact_count:,} facts folded again "
+                f"in {seconds:.1f} s",
+                "engine rebuilt",
+                position=recovery.position,
+                facts=recovery.fact_count,
+                seconds=round(seconds, 3),
+            )
         )
         begun = time.monotonic()
         caught_up = correlator.catch_up()

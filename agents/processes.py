@@ -53,9 +53,9 @@ class Failed(Exception):
 
 
 class Supervisor:
-    """Keeps children running. Their output goes line by line, with the child's name, to `write`."""
+    """Keeps children running. Their output goes line by line to `write`, after the name of the child."""
 
-    def __init__(self, children: Sequence[Child], write: Callable[[str], None]) -> None:
+    def __init__(self, children: Sequence[Child], write: Callable[[str, str], None]) -> None:
         self._children = list(children)
         self._write = write
         self._lock = threading.Lock()
@@ -135,7 +135,7 @@ class Supervisor:
 
     def _say(self, name: str, text: str) -> None:
         with self._lock:
-            self._write(f"{name:<10} {text}")
+            self._write(name, text)
 
 
 def die_with_parent() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from agents.exit_codes import EXIT_CONFIGURATION, EXIT_TRANSIENT
+from commands import logs
 from commands.output import failure
 from pipeline.errors import BypassflowError, TransientError
 
@@ -66,8 +67,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    log_format: Annotated[
+        logs.LogFormat,
+        typer.Option(envvar=logs.FORMAT_VARIABLE, help="How standard error is written: for people, or in JSON lines."),
+    ] = logs.LogFormat.CONSOLE,
+    log_level: Annotated[
+        logs.LogLevel, typer.Option(envvar=logs.LEVEL_VARIABLE, help="The least that is told on standard error.")
+    ] = logs.LogLevel.INFO,
 ) -> None:
     """Measures the share of a company's customer interactions that leave no trace in its CRM."""
+    logs.begin(log_format, log_level, context.invoked_subcommand or "bypassflow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any
 
 import typer
 from rich.console import Console, RenderableType
+
+from commands import logs
 
 # Without a terminal there is no width to respect; tables are then as wide as they need.
 WIDE = 200
@@ -44,7 +47,7 @@ class RowShape(StrEnum):
 
 def failure(sentence: str, code: int = 1) -> typer.Exit:
     """Say what failed, and return what ends the command."""
-    say(f"bypassflow: {sentence}")
+    logs.tell(sentence, logging.ERROR)
     return typer.Exit(code)
 
 
@@ -55,7 +58,10 @@ def standard_error() -> Console:
 
 def say(thing: RenderableType) -> None:
     """Print on standard error, where everything goes that is no data."""
-    standard_error().print(thing, markup=False, highlight=False, soft_wrap=isinstance(thing, str))
+    if isinstance(thing, str):
+        logs.tell(thing)
+    else:
+        standard_error().print(thing, markup=False, highlight=False)
 
 
 def standard_output() -> Console:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands import logs
 from commands.application import process
 from commands.arguments import LISTEN, Bootstrap, KafkaConfig, Watching
 from commands.company import (
@@ -67,6 +68,7 @@ def worker(
             ]
         )
         return
+    logs.rename(only)
     from agents.access import faust_options
     from agents.lag import correlate_group, ingest_group
     from agents.log import KafkaLog
@@ -198,7 +200,7 @@ def _worker_child(role: Role, arguments: Sequence[str], name: str | None) -> Chi
 def _child(name: str, arguments: Sequence[str]) -> Child:
     from agents.processes import Child
 
-    return Child(name, [sys.executable, "-m", "cli", *arguments])
+    return Child(name, [sys.executable, "-m", "cli", *arguments], logs.inherited())
 
 
 def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda: None) -> None:
@@ -212,7 +214,7 @@ def _supervise(children: Sequence[Child], started: Callable[[], object] = lambda
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)
-    supervisor = Supervisor(children, say)
+    supervisor = Supervisor(children, logs.relay)
     try:
         supervisor.start()
         started()

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from pipeline.errors import ConfigurationError, TransientError
 from schemas.log import Entry, Log
 from schemas.packing import InvalidPack, head_of
+from schemas.telling import Told
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from sinks.failures import megabytes
 from sinks.live import TOPICS, Applied, LiveStore
@@ -147,7 +148,8 @@ class Consumer:
             batch_seconds=self.status.batch_seconds + seconds,
         )
         if applied.damaged_count:
-            self._tell(f"{applied.damaged_count} messages could not be read and were passed; /status counts them")
+            sentence = f"{applied.damaged_count} messages could not be read and were passed; /status counts them"
+            self._tell(Told(sentence, "messages damaged", "warning", messages=applied.damaged_count))
         return applied
 
     def poll(self) -> tuple[list[Entry], list[Entry], list[Entry]]:
@@ -223,7 +225,8 @@ class Consumer:
 
     def _be(self, state: State, reason: str) -> None:
         if state != self.status.state:
-            self._tell(f"{state}: {reason}" if reason else "going on")
+            sentence = f"{state}: {reason}" if reason else "going on"
+            self._tell(Told(sentence, f"sink {state}", "warning" if reason else "info", reason=reason))
         if (state, reason) != (self.status.state, self.status.reason):
             self.status = replace(self.status, state=state, reason=reason)
 

@@ -15,6 +15,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from pipeline.errors import ConfigurationError
 from schemas.log import Log
 from schemas.settings_values import parse_duration
+from schemas.telling import Told
 from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
 from sinks.serving import Server
@@ -75,11 +76,17 @@ def run(
             return told
 
         server = parts.enter_context(Server(live.store, status, host, port))
-        tell(f"following partition {partition} into {live.store.path}; questions are answered at {server.url}")
+        tell(
+            Told(
+                f"following partition {partition} into {live.store.path}; questions are answered at {server.url}",
+                "sink following",
+                partition=partition,
+            )
+        )
         if beside is not None:
             parts.enter_context(beside(status))
         consumer.run(stop)
-    tell("stopped; the store is whole, and a new start goes on where this one stood")
+    tell(Told("stopped; the store is whole, and a new start goes on where this one stood", "sink stopped"))
 
 
 def address(listen: str) -> tuple[str, int]:

@@ -19,6 +19,7 @@ from typing import Final
 import duckdb
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
+from schemas.telling import Told
 from sinks import catalog
 from sinks.connection import STORAGE_VERSION, quoted
 from sinks.failures import explained, megabytes
@@ -66,7 +67,8 @@ class Snapshots:
                     self.take()
                 except BypassflowError as error:
                     self.failure_count += 1
-                    self._tell(f"no snapshot was taken: {error}")
+                    sentence = f"no snapshot was taken: {error}"
+                    self._tell(Told(sentence, "snapshot failed", "warning", reason=str(error)))
         finally:
             self._store.close()
 
@@ -75,6 +77,8 @@ class Snapshots:
         taken_at, begun = self._now(), time.monotonic()
         folder = write_snapshot(self._store, self._folder, taken_at)
         self.taken_at, self.seconds = taken_at, time.monotonic() - begun
+        sentence = f"a snapshot was taken in {self.seconds:.1f} s"
+        self._tell(Told(sentence, "snapshot taken", seconds=round(self.seconds, 3)))
         return folder
 
 

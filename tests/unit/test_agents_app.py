@@ -15,7 +15,10 @@ from agents.app import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT, Desk
 FAILING = """
 import asyncio
 from agents.app import Desk
+from commands import logs
 from pipeline.errors import ConfigurationError, TransientError
+
+logs.begin()
 
 def work():
     raise {error}

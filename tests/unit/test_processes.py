@@ -29,16 +29,16 @@ def wait_until(is_so: Callable[[], bool], watch: Callable[[], None] = lambda: No
 
 
 def test_what_a_child_writes_is_told_with_its_name() -> None:
-    told: list[str] = []
-    supervisor = Supervisor([child("sink", FOREVER)], told.append)
+    told: list[tuple[str, str]] = []
+    supervisor = Supervisor([child("sink", FOREVER)], lambda name, line: told.append((name, line)))
     supervisor.start()
     wait_until(lambda: bool(told))
     supervisor.stop()
-    assert told == ["sink       here"]
+    assert told == [("sink", "here")]
 
 
 def test_a_child_that_was_killed_is_started_again() -> None:
-    supervisor = Supervisor([child("ingest", FOREVER)], lambda line: None)
+    supervisor = Supervisor([child("ingest", FOREVER)], lambda name, line: None)
     supervisor.start()
     first = supervisor.pid("ingest")
     assert first is not None
@@ -50,7 +50,7 @@ def test_a_child_that_was_killed_is_started_again() -> None:
 
 @pytest.mark.parametrize("code", [1, 2, 78])
 def test_a_child_that_cannot_begin_ends_the_whole(code: int) -> None:
-    supervisor = Supervisor([child("sink", f"raise SystemExit({code})")], lambda line: None)
+    supervisor = Supervisor([child("sink", f"raise SystemExit({code})")], lambda name, line: None)
     supervisor.start()
     with pytest.raises(Failed, match=f"sink ended with code {code}"):
         wait_until(lambda: False, supervisor.watch)
@@ -67,7 +67,7 @@ def test_children_end_in_the_reverse_of_their_order(tmp_path: Path) -> None:
     told: list[str] = []
     names = ["sink ", "correlate ", "ingest "]
     children = [child(name.strip(), program.format(path=str(ends), name=name)) for name in names]
-    supervisor = Supervisor(children, told.append)
+    supervisor = Supervisor(children, lambda name, line: told.append(line))
     supervisor.start()
     wait_until(lambda: len(told) == len(names))
     supervisor.stop()
@@ -78,7 +78,7 @@ def test_a_child_ends_with_its_supervisor(tmp_path: Path) -> None:
     program = (
         "import sys, time; sys.path.insert(0, {root!r})\n"
         "from agents.processes import Child, Supervisor\n"
-        "s = Supervisor([Child('x', [sys.executable, '-c', {forever!r}])], lambda line: None); s.start()\n"
+        "s = Supervisor([Child('x', [sys.executable, '-c', {forever!r}])], lambda name, line: None); s.start()\n"
         "print(s.pid('x'), flush=True); time.sleep(600)"
     )
     import subprocess
@@ -97,8 +97,8 @@ def test_a_child_ends_with_its_supervisor(tmp_path: Path) -> None:
 def test_a_process_that_gives_way_stands_behind_the_others() -> None:
     told: list[str] = []
     program = "import os; from agents.processes import give_way; give_way(); print(os.nice(0), flush=True)"
-    supervisor = Supervisor([child("ingest", program)], told.append)
+    supervisor = Supervisor([child("ingest", program)], lambda name, line: told.append(line))
     supervisor.start()
     wait_until(lambda: bool(told))
     supervisor.stop()
-    assert told == [f"ingest     {os.nice(0) + 5}"]
+    assert told == [f"{os.nice(0) + 5}"]
