@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from agents.app import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT, Desk
+from agents.app import Desk
+from agents.exit_codes import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT
 
 FAILING = """
 import asyncio

@@ -352,7 +352,7 @@ def test_a_worker_without_the_companys_key_is_told_where_to_get_it(tmp_path: Pat
     config = tmp_path / "bypassflow.toml"
     config.write_text("")
     result = CliRunner().invoke(cli.app, ["worker", "--only", "ingest", "--config", str(config)])
-    assert result.exit_code == 1
+    assert result.exit_code == 78
     assert "copy the company's key file" in result.stderr
     assert not (tmp_path / "bypassflow.key").exists()
 
