@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from agents.app import EXIT_CONFIGURATION, end_process
+from agents.app import end_process
 from agents.dead_letters import DeadLetters
+from agents.exit_codes import EXIT_CONFIGURATION
 from pipeline.checkpoints import Checkpoints
 from pipeline.envelopes import LETTER_HEADER, newer
 from pipeline.errors import ConfigurationError
@@ -117,7 +118,7 @@ def test_a_worker_stops_at_a_newer_checkpoint() -> None:
 
 
 def test_a_worker_that_stops_ends_with_the_code_of_a_configuration(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     codes: list[Any] = []
     monkeypatch.setattr("os._exit", codes.append)
@@ -125,4 +126,4 @@ def test_a_worker_that_stops_ends_with_the_code_of_a_configuration(
     end_process(newer("facts", 7, 2, 1))
 
     assert codes == [EXIT_CONFIGURATION]
-    assert capsys.readouterr().err.startswith("bypassflow: facts@7 was written by a newer bypassflow")
+    assert caplog.messages[-1].startswith("facts@7 was written by a newer bypassflow")
