@@ -12,6 +12,7 @@ from commands.application import command
 from commands.arguments import Database, StoreConfig
 from commands.company import Company, company_of, utc_now
 from commands.output import failure, say
+from commands.reloading import reloading
 from pipeline.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
@@ -64,14 +65,24 @@ def notify(
         if not _send_notices(db, company, kept, hand_over):
             raise failure("not everything could be looked at and delivered; the next run tries again")
         return
-    while True:
-        try:
-            _send_notices(db, company, kept, hand_over)
-        except (ConfigurationError, TransientError) as error:
-            # A store may be away while a new one is moved into its place.
-            say(f"nothing sent this time: {error}")
-        if stop.wait(pause):
-            return
+    now = [company]
+
+    def take(changed: Company) -> None:
+        check_variables(changed.configuration, os.environ)
+        now[0] = changed
+
+    def again() -> Company:
+        return company_of([db.absolute().parent], config)
+
+    with reloading(company, again, {"alert": take, "digest": take}):
+        while True:
+            try:
+                _send_notices(db, now[0], kept, hand_over)
+            except (ConfigurationError, TransientError) as error:
+                # A store may be away while a new one is moved into its place.
+                say(f"nothing sent this time: {error}")
+            if stop.wait(pause):
+                return
 
 
 def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) -> bool:

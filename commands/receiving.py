@@ -13,6 +13,7 @@ from commands.application import process
 from commands.arguments import Bootstrap, KafkaConfig, Watching
 from commands.company import company_of, kafka_of, utc_now
 from commands.output import say
+from commands.reloading import reloading
 
 if TYPE_CHECKING:
     from agents.receivers.outbox import Outbox
@@ -56,7 +57,10 @@ def receive(config: KafkaConfig = None, bootstrap: Bootstrap = None, metrics: Wa
     watched_at = None if metrics is None else address(metrics)
     clear_identifiers()
     require_topics(kafka, credentials, RAW_TOPICS)
-    with Positions(company.base / settings.receive.folder) as positions:
+    with (
+        Positions(company.base / settings.receive.folder) as positions,
+        reloading(company, lambda: company_of([Path()], config)),
+    ):
         run(
             lambda outbox, reader: assembly.make(positions, outbox, reader),
             KafkaLog(kafka, credentials, patience=timedelta(seconds=5)),

@@ -24,6 +24,7 @@ from commands.company import (
     utc_now,
 )
 from commands.output import failure, say
+from commands.reloading import reloading
 
 if TYPE_CHECKING:
     from agents.processes import Child
@@ -90,7 +91,9 @@ def worker(
     from sinks.running import address
 
     watch = WorkerWatch(agent, settings, credentials, None if metrics is None else address(metrics), say)
-    run(agent, company, identifiers, log, settings, watch)
+    # Nothing of the configuration is safe to take while facts are made and folded by it; what waits is named.
+    with reloading(company, lambda: company_of([Path()], config)):
+        run(agent, company, identifiers, log, settings, watch)
 
 
 def _watching(listen: str | None, place: int) -> list[str]:

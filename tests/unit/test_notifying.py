@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -322,3 +323,22 @@ def test_a_store_that_is_away_for_a_moment_ends_nothing(store: Path, inbox: Inbo
     process.terminate()
     assert process.wait(30) == 0
     assert len(inbox.messages) == 2
+
+
+def test_alerts_that_were_changed_are_taken_without_a_restart(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    environment = {**os.environ, "CHAT": inbox.address}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "notify", "--db", str(store), "--every", "1s"],
+        env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while "sent: 2" not in (said := process.stderr.readline()):
+        assert said
+    config = tmp_path / "bypassflow.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('name = "Leaks"', 'name = "All leaks"'), encoding="utf-8")
+    process.send_signal(signal.SIGHUP)
+    while "read again and taken: [alert]" not in (said := process.stderr.readline()):
+        assert said
+    process.terminate()
+    assert process.wait(30) == 0
