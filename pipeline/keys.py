@@ -27,7 +27,7 @@ class CompanyKey(bytes):
 
     @property
     def root(self) -> bytes:
-        """The first key: that of the seals, and of the list of the forgotten."""
+        """The first key: that of the list of the forgotten."""
         return bytes(self[:KEY_BYTES])
 
     @property
@@ -39,6 +39,17 @@ class CompanyKey(bytes):
 def root_of(key: bytes) -> bytes:
     """Return the first key of a company's keys."""
     return key.root if isinstance(key, CompanyKey) else key
+
+
+def generations(key: bytes) -> tuple[bytes, ...]:
+    """Return the company's keys as they are after all rotations, and as they were before each, the newest first.
+
+    >>> [len(each) for each in generations(CompanyKey(bytes(96)))]
+    [96, 64, 32]
+    """
+    if not isinstance(key, CompanyKey):
+        return (key,)
+    return tuple(bytes(key[:end]) for end in range(len(key), 0, -KEY_BYTES))
 
 
 def links_of(key: bytes) -> tuple[bytes, ...]:

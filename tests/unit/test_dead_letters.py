@@ -12,6 +12,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.fact_messages import letter_drafts
 from pipeline.identifiers import Identifiers
 from pipeline.intake import Intake, Intaken
+from pipeline.keys import CompanyKey
 from pipeline.raw_messages import RawMessage
 from pipeline.sealing import Seal
 from schemas.log import Draft, Entry
@@ -105,6 +106,26 @@ def test_what_was_refused_stands_on_its_topic_sealed_and_is_read_with_the_key_al
     with pytest.raises(ConfigurationError, match="sealed with another key"):
         stranger.retry([letter], PARTITIONS)
     assert DeadLetters(log, "acme", 1, SEAL).one(letter.raw_id).value == b'{"kind": "x", "from": "+358 40 555 0100"}'
+
+
+def test_letters_from_before_a_rotation_are_tried_again_after_it() -> None:
+    first, link = bytes(range(32)), b"link" * 8
+    log = MemoryLog({DEAD_LETTERS: 1, **dict.fromkeys(RAW_TOPICS, PARTITIONS)})
+    for offset, key in enumerate((first, first + link, first + link + link)):
+        letters = take(message(b"{" + b" " * offset, offset)).letters
+        log.append(letter_drafts(letters, "acme", 1, Seal(CompanyKey(key))))
+
+    letters_now = DeadLetters(log, "acme", 1, Seal(CompanyKey(first + link + link)))
+    assert letters_now.retry(letters_now.find(), PARTITIONS) == 3
+    assert sorted(message.entry.value or b"" for message in published(log)) == [b"{", b"{ ", b"{  "]
+
+
+def test_an_old_copy_of_the_key_opens_no_letter_from_after_a_rotation() -> None:
+    first, link = bytes(range(32)), b"link" * 8
+    old = Seal(CompanyKey(first))
+    assert old.open(old.close(b"{")) == b"{"
+    with pytest.raises(ConfigurationError, match="sealed with another key"):
+        old.open(Seal(CompanyKey(first + link)).close(b"{"))
 
 
 def test_a_letter_of_an_earlier_version_that_sealed_none_is_read_as_it_is() -> None:
