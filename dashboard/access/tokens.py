@@ -6,13 +6,14 @@ can be kept: nobody guesses it, and a slow hash would only slow every request.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -119,12 +120,6 @@ class Tokens:
             raise ConfigurationError(f"{said}; expected one or more of {', '.join(SCOPES)} with --scope")
         if days is not None and not 1 <= days <= _LONGEST_DAYS:
             raise ConfigurationError(f"a token for {days} days makes no sense; expected 1 to {_LONGEST_DAYS}")
-        tokens = self.all()
-        if any(each.name == name for each in tokens):
-            raise ConfigurationError(
-                f"there is a token {name!r} already; revoke it with `bypassflow access revoke {name}`, "
-                "or give this one another name"
-            )
         secret = PREFIX + random_bytes(SECRET_BYTES).hex()
         made = Token(
             name=name,
@@ -134,7 +129,14 @@ class Tokens:
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
         )
-        self._write([*tokens, made])
+        with self._alone():
+            tokens = self.all()
+            if any(each.name == name for each in tokens):
+                raise ConfigurationError(
+                    f"there is a token {name!r} already; revoke it with `bypassflow access revoke {name}`, "
+                    "or give this one another name"
+                )
+            self._write([*tokens, made])
         return secret
 
     def revoke(self, name: str) -> None:
@@ -143,11 +145,25 @@ class Tokens:
         Raises:
             ConfigurationError: when there is none of this name.
         """
-        tokens = self.all()
-        left = [each for each in tokens if each.name != name]
-        if len(left) == len(tokens):
-            raise ConfigurationError(f"there is no token {name!r}; `bypassflow access list` shows them")
-        self._write(left)
+        with self._alone():
+            tokens = self.all()
+            left = [each for each in tokens if each.name != name]
+            if len(left) == len(tokens):
+                raise ConfigurationError(f"there is no token {name!r}; `bypassflow access list` shows them")
+            self._write(left)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let others who make or revoke tokens wait: of two who write what they have read, one would be lost."""
+        try:
+            descriptor = os.open(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _read(self) -> list[Token]:
         try:
@@ -178,10 +194,13 @@ class Tokens:
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-            raise ConfigurationError(
-                f"the file of tokens {self._path} cannot be written: {(error.strerror or str(error)).lower()}; make "
-                "its folder writable, or name another file in [access].tokens_file"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"the file of tokens {self._path} cannot be written: {(error.strerror or str(error)).lower()}; make "
+            "its folder writable, or name another file in [access].tokens_file"
+        )
 
     def _unreadable(self, error: OSError) -> ConfigurationError:
         reason = (error.strerror or str(error)).lower()

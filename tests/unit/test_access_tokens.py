@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,11 @@ def some_bytes(count: int) -> bytes:
     return bytes(range(count))
 
 
+def make_token(kept: Path, name: str) -> str:
+    """Make a token in a process of its own."""
+    return Tokens(kept).create(name, ["read"], now=NOW, random_bytes=os.urandom)
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     return tmp_path / "bypassflow.access.json"
@@ -34,6 +43,19 @@ def test_a_token_is_kept_as_a_digest_that_its_owner_alone_may_read(kept: Path) -
     found = Tokens(kept).matching(secret)
     assert found is not None
     assert (found.name, found.scopes, found.teams) == ("grafana", ("read",), ("Sales",))
+
+
+def test_of_tokens_that_many_make_at_once_none_is_lost(kept: Path) -> None:
+    names = [f"person-{number}" for number in range(24)]
+
+    with ProcessPoolExecutor(4, get_context("spawn")) as processes, ThreadPoolExecutor(8) as threads:
+        made = [processes.submit(make_token, kept, f"program-{number}") for number in range(24)]
+        secrets = [*threads.map(partial(make_token, kept), names), *(each.result() for each in made)]
+
+    assert [found.name for secret in secrets if (found := Tokens(kept).matching(secret))] == [
+        *names,
+        *(f"program-{number}" for number in range(24)),
+    ]
 
 
 def test_another_secret_is_none_of_them(kept: Path) -> None:
