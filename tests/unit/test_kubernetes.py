@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.command_lines import refusal
 
 FOLDER = Path(__file__).resolve().parents[2] / "compose" / "kubernetes"
 BASE, EXAMPLE = FOLDER / "base", FOLDER / "overlays" / "example"
+ALERTS = FOLDER / "components" / "alerts"
 # The oldest that its makers still mended when this was written, and the newest that is known here.
 VERSIONS = ("1.33", kubernetes_validate.latest_version().removesuffix(".0"))
 
@@ -90,6 +92,42 @@ def test_the_images_that_an_overlay_renames_are_used_and_of_this_version() -> No
     for folder in (BASE, EXAMPLE):
         assert {image["name"] for image in kustomization(folder)["images"]} == used
         assert {image["newTag"] for image in kustomization(folder)["images"]} == {cli.__version__}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_a_sink_with_alerts_beside_it(version: str) -> None:
+    (patch,) = documents(ALERTS / "sink.yaml")
+    (policy,) = documents(ALERTS / "network-policy.yaml")
+    patched = copy.deepcopy(BY_NAME[patch["kind"], patch["metadata"]["name"]])
+    patched["spec"]["template"]["spec"]["containers"] += _containers(patch)
+
+    assert kubernetes_validate.validate(patched, version, strict=True) == version
+    assert kubernetes_validate.validate(policy, version, strict=True) == version
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= PODS["sink"]["metadata"]["labels"].items()
+
+
+def test_alerts_read_the_snapshots_of_the_sink_and_write_beside_them() -> None:
+    (notify,) = [container for each in documents(ALERTS / "sink.yaml") for container in _containers(each)]
+    (sink,) = PODS["sink"]["spec"]["containers"]
+    snapshots = next(argument for argument in sink["args"] if argument.startswith("--snapshot-dir=")).partition("=")[2]
+    store = Path(next(argument for argument in sink["args"] if argument.startswith("--db="))).name
+    mounts = {mount["mountPath"]: mount for mount in notify["volumeMounts"]}
+
+    assert refusal(notify["args"]) is None
+    assert f"--db={snapshots}/current/{store}" in notify["args"]
+    assert mounts[str(Path(snapshots).parent)]["readOnly"]
+    assert not mounts["/var/lib/bypassflow-notify"].get("readOnly")
+    assert "--state=/var/lib/bypassflow-notify/notices.json" in notify["args"]
+    assert {mount["name"] for mount in notify["volumeMounts"]} <= {mount["name"] for mount in sink["volumeMounts"]}
+    assert notify["securityContext"] == sink["securityContext"]
+    assert "memory" in notify["resources"]["limits"]
+
+
+def test_the_component_of_alerts_names_every_file_beside_it() -> None:
+    told = kustomization(ALERTS)
+    named = {*told["resources"], *(patch["path"] for patch in told["patches"])}
+    assert (told["kind"], named) == ("Component", {path.name for path in ALERTS.iterdir()} - {"kustomization.yaml"})
+    assert "components: [../../components/alerts]" in (EXAMPLE / "kustomization.yaml").read_text(encoding="utf-8")
 
 
 def test_what_pods_mount_is_made_or_named() -> None:
