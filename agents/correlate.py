@@ -18,6 +18,7 @@ from pipeline.correlation import Correlator, Folded
 from pipeline.errors import Fenced
 from schemas.log import Entry
 from schemas.telling import Told
+from schemas.tracing import UNTRACED, Span, Tracer
 
 MOST_RUNS = 8
 LINGER = 0.05
@@ -56,7 +57,14 @@ class _Work:
 class Correlate:
     """One worker's part: a correlator while the partition is its own. `say` takes sentences for the log."""
 
-    def __init__(self, make: Callable[[], Correlator], say: Callable[[str], None], figures: CorrelateFigures) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Correlator],
+        say: Callable[[str], None],
+        figures: CorrelateFigures,
+        tracer: Tracer = UNTRACED,
+    ) -> None:
+        self._tracer = tracer
         self._make = make
         self._say = say
         self._figures = figures
@@ -74,7 +82,9 @@ class Correlate:
         self.busy_with = "the engine is rebuilt from the log"
         self._say(Told("correlate takes up its partition and rebuilds its engine", "rebuild started"))
         correlator = self._make()
-        recovery = correlator.start()
+        with self._tracer.span("engine rebuild") as span:
+            recovery = correlator.start()
+            span.tell(position=recovery.position, messages=recovery.message_count, facts=recovery.fact_count)
         seconds = time.monotonic() - begun
         self._figures.recovered(recovery, seconds)
         self._say(
@@ -88,7 +98,9 @@ class Correlate:
             )
         )
         begun = time.monotonic()
-        caught_up = correlator.catch_up()
+        with self._tracer.span("catch up") as span:
+            caught_up = correlator.catch_up()
+            _tell(span, caught_up)
         self._figures.count(caught_up, time.monotonic() - begun)
         self._tell_sizes(correlator)
         self._correlator, self.busy_with = correlator, None
@@ -114,7 +126,11 @@ class Correlate:
         self.begin()
         assert self._correlator is not None
         begun = time.monotonic()
-        folded = self._correlator.fold(entries)
+        with self._tracer.span("correlate batch") as span:
+            folded = self._correlator.fold(entries)
+            _tell(span, folded)
+            if entries:
+                span.tell(first_offset=entries[0].offset, last_offset=entries[-1].offset)
         self._figures.count(folded, time.monotonic() - begun)
         self._note(folded)
         self._tell_sizes(self._correlator)
@@ -131,7 +147,8 @@ class Correlate:
     def check(self) -> None:
         """Write a checkpoint, unless nothing was folded since the last one."""
         if self._correlator is not None and self._unchecked.message_count:
-            self._correlator.checkpoint()
+            with self._tracer.span("checkpoint"):
+                self._correlator.checkpoint()
             self._checked_at, self._unchecked = time.monotonic(), _Work()
 
     def finish(self) -> None:
@@ -140,6 +157,10 @@ class Correlate:
             self.check()
         except Fenced:
             self.give_up()
+
+
+def _tell(span: Span, folded: Folded) -> None:
+    span.tell(messages=folded.message_count, facts=folded.fact_count, changes=folded.change_count)
 
 
 def add_correlate(app: faust.App, correlate: Correlate, topic: str, partition: int) -> Desk:

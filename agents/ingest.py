@@ -20,6 +20,7 @@ from pipeline.raw_messages import RawMessage
 from pipeline.sealing import Seal
 from schemas.log import Draft, Log
 from schemas.topics import FACTS, partition_of
+from schemas.tracing import UNTRACED, Span, Tracer
 
 # A batch costs a fold of its own further on, so it may grow while it waits. Unit of the second: seconds.
 MOST_RUNS = 16
@@ -39,8 +40,10 @@ class Ingest:
         now: Callable[[], datetime],
         figures: IngestFigures,
         seal: Seal,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         """`partitions`: how many the facts topic has; `now` tells the time, aware; `seal` closes dead letters."""
+        self._tracer = tracer
         self._intake = intake
         self._log = log
         self._company_id = company_id
@@ -57,6 +60,10 @@ class Ingest:
             TransientError: when the broker did not confirm it.
             ConfigurationError: when too many of the last messages cannot be used; nothing is sent on then.
         """
+        with self._tracer.span("ingest batch") as span:
+            self._take(messages, span)
+
+    def _take(self, messages: Sequence[RawMessage], span: Span) -> None:
         begun = time.monotonic()
         taken = self._intake.take(messages, self._now())
         if (problem := self._ceiling.problem(taken)) is not None:
@@ -65,6 +72,12 @@ class Ingest:
         facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
         self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions, self._seal))
         self._figures.count(taken, time.monotonic() - begun)
+        span.tell(
+            messages=len(messages),
+            records=taken.record_count,
+            facts=sum(table.num_rows for table in taken.facts.values()),
+            dead_letters=len(taken.letters),
+        )
 
 
 def add_ingest(app: faust.App, ingest: Ingest, topics: Sequence[str], prefix: str) -> Desk:

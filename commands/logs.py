@@ -31,7 +31,9 @@ FORMAT_VARIABLE: Final = "BYPASSFLOW_LOG_FORMAT"
 LEVEL_VARIABLE: Final = "BYPASSFLOW_LOG_LEVEL"
 OURS: Final = "bypassflow"
 # These speak of brokers, topics and groups; the text that they fill in is told, other values are not.
-_OF_BROKERS: Final = frozenset({"aiokafka", "faust", "kafka", "mode"})
+_OF_BROKERS: Final = frozenset({"agents", "aiokafka", "faust", "kafka", "mode"})
+# What these say without values begins with words of their own, and a value would follow in brackets.
+_BEGIN_WITH_WORDS: Final = frozenset({"asyncio", "uvicorn"})
 _LEAST_OF_LIBRARIES: Final = logging.WARNING
 
 
@@ -184,7 +186,7 @@ def catch_all() -> None:
 
 def cleaned(record: logging.LogRecord) -> logging.LogRecord:
     """Return a record with the words alone that may be told."""
-    name = record.name.partition(".")[0]
+    name = _family(record)
     clean = logging.makeLogRecord(record.__dict__)
     clean.args = None
     if name == OURS:
@@ -195,14 +197,18 @@ def cleaned(record: logging.LogRecord) -> logging.LogRecord:
     return clean
 
 
+def _family(record: logging.LogRecord) -> str:
+    return record.name.partition(".")[0]
+
+
 def _words(record: logging.LogRecord, speaks_of_brokers: bool) -> str:
     """Return what a library says, without what it filled in."""
     text = str(record.msg)
     if not record.args:
-        # It may be filled in already. What asyncio says begins with words of its own.
+        # It may be filled in already.
         if speaks_of_brokers:
             return text.partition("\n")[0]
-        if record.name == "asyncio":
+        if _family(record) in _BEGIN_WITH_WORDS:
             return text.partition("\n")[0].partition("(")[0].partition("<")[0].rstrip()
         return f"{_level(record)} at {os.path.basename(record.pathname)}:{record.lineno}"
     filled: Any

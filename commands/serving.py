@@ -16,6 +16,8 @@ from commands.application import process
 from commands.arguments import AnnotationsFile, Database, StoreConfig
 from commands.company import Company, company_of, groups_of, utc_now
 from commands.output import say
+from commands.traces import tracer_of
+from schemas.tracing import UNTRACED, Tracer
 
 if TYPE_CHECKING:
     from dashboard.web import Site
@@ -51,7 +53,9 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     with (
         Following(db, say, groups_of(db, config)) as following,
-        site_over(following.asking, db, listen, annotations, company) as site,
+        site_over(
+            following.asking, db, listen, annotations, company, tracer=tracer_of("serve", os.environ, say)
+        ) as site,
     ):
         site.warm()
         typer.echo(site.url)
@@ -68,6 +72,7 @@ def site_over(
     annotations: Path | None,
     company: Company,
     status: Callable[[], dict[str, Any]] | None = None,
+    tracer: Tracer = UNTRACED,
 ) -> Iterator[Site]:
     """Serve the pages and the API over the store at a path meanwhile."""
     from dashboard.access import trail
@@ -86,8 +91,7 @@ def site_over(
         company.configuration.access, company.base, trail.beside(db), is_local=is_local, environment=os.environ,
         random_bytes=secrets.token_bytes, now=now, tell=say,
     )  # fmt: skip
-    app = make_app(
-        asking, status=status, is_local=is_local, annotations=annotations or beside(db), access=access, now=now
-    )
+    kept = annotations or beside(db)
+    app = make_app(asking, status=status, is_local=is_local, annotations=kept, access=access, now=now, tracer=tracer)
     with Site(app, asking, host, port) as site:
         yield site

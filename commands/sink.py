@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from commands.arguments import AnnotationsFile, Bootstrap, Database, KafkaConfig
 from commands.company import company_of, existing_key, forgotten_of, identifiers_of, kafka_here, run_record, utc_now
 from commands.output import say
 from commands.serving import site_over
+from commands.traces import tracer_of
 
 if TYPE_CHECKING:
     pass
@@ -59,6 +61,7 @@ def sink(
     from sinks.live import TOPICS, open_live
     from sinks.running import address, memory_limit, run, snapshot_plan
 
+    tracer = tracer_of("sink", os.environ, say)
     plan = snapshot_plan(snapshot_dir, snapshot_every)
     limit = memory_limit(memory)
     settings, credentials = kafka_here(config, bootstrap)
@@ -73,7 +76,9 @@ def sink(
         signal.signal(number, lambda *_: stop.set())
     with (
         KafkaLog(settings, credentials) as log,
-        open_live(db, record, partition, memory_limit=limit, tell=say, forgotten=forgotten_of(company, key)) as live,
+        open_live(
+            db, record, partition, memory_limit=limit, tell=say, forgotten=forgotten_of(company, key), tracer=tracer
+        ) as live,
     ):
         live.store.groups = group_rules(company.configuration)
 
@@ -89,12 +94,12 @@ def sink(
                 if served_at is not None:
                     store = live.store
                     served = parts.enter_context(
-                        site_over(Asking(store), store.path, served_at, annotations, company, status)
+                        site_over(Asking(store), store.path, served_at, annotations, company, status, tracer)
                     )
                     say(f"the pages and the API are served at {served.url}")
                 yield
 
         run(
             live, log, partition, stop, listen=listen, plan=plan, now=lambda: utc_now().replace(tzinfo=None), tell=say,
-            beside=site,
+            beside=site, tracer=tracer,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -25,6 +26,7 @@ from commands.company import (
 )
 from commands.output import failure, say
 from commands.reloading import reloading
+from commands.traces import tracer_of
 
 if TYPE_CHECKING:
     from agents.processes import Child
@@ -127,6 +129,7 @@ def _run_ingest(
         utc_now,
         IngestFigures(watch.registry),
         Seal(existing_key(company)),
+        tracer_of(Role.INGEST, os.environ, say),
     )
     add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
     watch.begin()
@@ -147,7 +150,12 @@ def _run_correlate(
     rules = engine_settings(company.configuration, identifiers)
     partition = partition_of(rules.company_id, settings.fact_partitions)
     clean = forgotten_of(company, existing_key(company)).blanked
-    correlate = Correlate(lambda: Correlator(rules, partition, log, clean=clean), say, CorrelateFigures(watch.registry))
+    correlate = Correlate(
+        lambda: Correlator(rules, partition, log, clean=clean),
+        say,
+        CorrelateFigures(watch.registry),
+        tracer_of(Role.CORRELATE, os.environ, say),
+    )
     desk = add_correlate(agent, correlate, settings.topic(FACTS), partition)
     watch.begin(lambda: correlate.busy_with)
     run(agent, lambda: desk.do(correlate.finish))

@@ -14,6 +14,11 @@ from sinks.figures import Told
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def method_of(method: str) -> str:
+    """Return a request's method as it is told: a client may send any word."""
+    return method if method in _METHODS else "other"
+
+
 class Counting:
     """The figures of one application, in a registry of its own."""
 
@@ -37,7 +42,7 @@ class Counting:
 
     def count(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count a request; `path` is a template and never what was asked."""
-        self._requests.labels(path, method if method in _METHODS else "other", str(status)).inc()
+        self._requests.labels(path, method_of(method), str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def text(self, metrics: Iterable[Metric]) -> bytes:

@@ -30,10 +30,11 @@ from dashboard.access.opening import Access
 from dashboard.access.visitors import narrow
 from dashboard.api import add_api
 from dashboard.connections import LONGEST_HEADER, Bodies, Connection
-from dashboard.counting import Counting
+from dashboard.counting import Counting, method_of
 from dashboard.pages.routes import add_pages
 from dashboard.problems import add_problems, problem
 from pipeline.errors import ConfigurationError
+from schemas.tracing import UNTRACED, Tracer
 from sinks.asking import Asking
 
 _LOG: Final = logging.getLogger("bypassflow.web")
@@ -56,6 +57,7 @@ def make_app(
     annotations: Path | None = None,
     access: Access | None = None,
     now: Callable[[], datetime],
+    tracer: Tracer = UNTRACED,
 ) -> FastAPI:
     """Return the application over a store.
 
@@ -80,15 +82,24 @@ def make_app(
         asking.prepare = narrow
         access.add(app, pages)
     app.add_middleware(Bodies)
-    app.add_middleware(Guard, counting=counting, is_local=is_local, names=access.names if access else frozenset())
+    names = access.names if access else frozenset()
+    app.add_middleware(Guard, counting=counting, is_local=is_local, names=names, tracer=tracer)
     return app
 
 
 class Guard:
     """Stands before the application: refuses foreign names, adds what keeps answers safe, counts, and tells defects."""
 
-    def __init__(self, app: ASGIApp, counting: Counting, is_local: bool, names: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        counting: Counting,
+        is_local: bool,
+        names: Collection[str] = (),
+        tracer: Tracer = UNTRACED,
+    ) -> None:
         """`names`: hosts that a proxy on this machine answers to, beside its own."""
+        self._tracer = tracer
         self._app = app
         self._counting = counting
         self._is_local = is_local
@@ -99,6 +110,15 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Whose trace a request says it belongs to is not asked: anybody may say so.
+        with self._tracer.span("request") as span:
+            status = await self._answer(scope, receive, send)
+            method, path = method_of(scope["method"]), _template(scope)
+            span.rename(f"{method} {path}")
+            span.tell(method=method, route=path, status_code=status)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer one request; return the status that was sent, 0 without one."""
         began = time.perf_counter()
         told = 0
 
@@ -127,6 +147,7 @@ class Guard:
                 failure = problem(500, "this is a defect of bypassflow; its log says where")
                 await failure(scope, receive, sending)
         self._counting.count(_template(scope), scope["method"], told, time.perf_counter() - began)
+        return told
 
 
 def _template(scope: Scope) -> str:

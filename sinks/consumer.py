@@ -19,6 +19,7 @@ from schemas.log import Entry, Log
 from schemas.packing import InvalidPack, head_of
 from schemas.telling import Told
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
+from schemas.tracing import UNTRACED, Tracer
 from sinks.failures import megabytes
 from sinks.live import TOPICS, Applied, LiveStore
 
@@ -72,6 +73,7 @@ class Consumer:
         tell: Callable[[str], None] = lambda sentence: None,
         least_free_bytes: int = LEAST_FREE_BYTES,
         batch_bytes: int = BATCH_BYTES,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         """`now` gives the time for the status, UTC; `tell` hears what an operator should know."""
         self._live = live
@@ -81,6 +83,7 @@ class Consumer:
         self._tell = tell
         self._least_free_bytes = least_free_bytes
         self._batch_bytes = batch_bytes
+        self._tracer = tracer
         # What a batch of outcomes may hold: more where a group has more, see `take`.
         self._outcome_bytes = batch_bytes
         self._is_cut = False
@@ -122,7 +125,8 @@ class Consumer:
         applied = self.take(*batch)
         seconds = time.monotonic() - begun
         if time.monotonic() - self._settled_at > SETTLE_EVERY:
-            self._live.settle()
+            with self._tracer.span("settle"):
+                self._live.settle()
             self._settled_at = time.monotonic()
         return max(PACE, seconds + min(seconds, LONGEST_REST)) if applied.byte_count > BULK_BYTES else PACE
 
@@ -132,7 +136,17 @@ class Consumer:
             return Applied()
         begun = time.monotonic()
         before = self._live.progress.offsets[OUTCOMES]
-        applied = self._live.apply(facts, outcomes, letters)
+        with self._tracer.span("sink batch") as span:
+            applied = self._live.apply(facts, outcomes, letters)
+            span.tell(
+                messages=applied.message_count,
+                bytes=applied.byte_count,
+                facts=applied.fact_count,
+                outcomes=applied.outcome_count,
+                dead_letters=applied.dead_letter_count,
+            )
+            if facts:
+                span.tell(first_offset=facts[0].offset, last_offset=facts[-1].offset)
         if outcomes:
             # A store goes on at the start of a group until it has all of it: the same parts would come for ever.
             is_stuck = self._is_cut and self._live.progress.offsets[OUTCOMES] == before

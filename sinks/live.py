@@ -24,6 +24,7 @@ from pipeline.sources.registry import DeadLetter, sources
 from schemas.log import Entry
 from schemas.packing import InvalidPack, unpack
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
+from schemas.tracing import UNTRACED, Tracer
 from sinks.appending import with_constants
 from sinks.arrivals import Arrivals
 from sinks.connection import check_file
@@ -84,13 +85,16 @@ class _Batch:
 class LiveStore:
     """One company's store, open for live changes; made by `open_live`. For one thread, but for `reader`."""
 
-    def __init__(self, store: Store, company_id: str, partition: int, forgotten: Forgotten) -> None:
+    def __init__(
+        self, store: Store, company_id: str, partition: int, forgotten: Forgotten, tracer: Tracer = UNTRACED
+    ) -> None:
         self.store = store
         self._erased = ErasedArrivals(store, forgotten)
         self._company_id = company_id
         self._partition = partition
         # Spent on merging what is new into what is old.
         self.fold_seconds = 0.0
+        self._tracer = tracer
         self._load()
 
     def __enter__(self) -> Self:
@@ -132,7 +136,7 @@ class LiveStore:
         try:
             batch = self._read(fresh)
             progress = self._after(fresh, batch)
-            with explained(self.store.path), self.store.transaction():
+            with self._tracer.span("write"), explained(self.store.path), self.store.transaction():
                 applied += self._write(batch)
                 self.store.note_positions(_written(progress, self._partition))
         except BaseException:
@@ -160,7 +164,8 @@ class LiveStore:
 
     def _fold(self, minimum_rows: int | None = 1) -> None:
         begun = time.monotonic()
-        self.store.fold(minimum_rows)
+        with self._tracer.span("fold"):
+            self.store.fold(minimum_rows)
         self.fold_seconds += time.monotonic() - begun
 
     def _load(self) -> None:
@@ -265,6 +270,7 @@ def open_live(
     memory_limit: str = MEMORY_LIMIT,
     tell: Tell = lambda sentence: None,
     forgotten: Forgotten = NOBODY_FORGOTTEN,
+    tracer: Tracer = UNTRACED,
 ) -> LiveStore:
     """Open a company's store for live changes; make it when there is none. `run` says who writes it, and how.
 
@@ -287,7 +293,7 @@ def open_live(
         store.connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_FROM}'")
         _check(store, run)
         _take_over(store, partition, tell)
-        live = LiveStore(store, run.company_id, partition, forgotten)
+        live = LiveStore(store, run.company_id, partition, forgotten, tracer)
     except BaseException:
         store.close()
         raise

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigurationError
 from schemas.log import Log
 from schemas.settings_values import parse_duration
 from schemas.telling import Told
+from schemas.tracing import UNTRACED, Tracer
 from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
 from sinks.serving import Server
@@ -44,6 +45,7 @@ def run(
     now: Callable[[], datetime],
     tell: Callable[[str], None],
     beside: Callable[[Callable[[], dict[str, Any]]], AbstractContextManager[None]] | None = None,
+    tracer: Tracer = UNTRACED,
 ) -> None:
     """Run until `stop` is set; then the store is whole and says where to go on.
 
@@ -53,12 +55,12 @@ def run(
         ConfigurationError: when the log does not hold what the store needs, or nobody can listen there.
         TransientError: when the store cannot be written any more. Nothing that was written is lost.
     """
-    consumer = Consumer(live, log, partition, now=now, tell=tell)
+    consumer = Consumer(live, log, partition, now=now, tell=tell, tracer=tracer)
     host, port = address(listen)
     with ExitStack() as parts:
         snapshots: Snapshots | None = None
         if plan is not None:
-            snapshots = Snapshots(live.store, plan.folder, plan.every, now=now, tell=tell)
+            snapshots = Snapshots(live.store, plan.folder, plan.every, now=now, tell=tell, tracer=tracer)
             thread = threading.Thread(target=snapshots.run, args=(stop,), name="snapshots")
             thread.start()
             parts.callback(thread.join)

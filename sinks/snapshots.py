@@ -20,6 +20,7 @@ import duckdb
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
 from schemas.telling import Told
+from schemas.tracing import UNTRACED, Tracer
 from sinks import catalog
 from sinks.connection import STORAGE_VERSION, quoted
 from sinks.failures import explained, megabytes
@@ -48,6 +49,7 @@ class Snapshots:
         *,
         now: Callable[[], datetime],
         tell: Callable[[str], None] = lambda sentence: None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         """`now` gives the time, UTC; `tell` hears why there is no snapshot."""
         self.taken_at: datetime | None = None
@@ -58,6 +60,7 @@ class Snapshots:
         self._every = every
         self._now = now
         self._tell = tell
+        self._tracer = tracer
 
     def run(self, stop: threading.Event) -> None:
         """Take snapshots until `stop` is set. One that fails is tried again the next time."""
@@ -75,7 +78,8 @@ class Snapshots:
     def take(self) -> Path:
         """Take a snapshot now; return its folder."""
         taken_at, begun = self._now(), time.monotonic()
-        folder = write_snapshot(self._store, self._folder, taken_at)
+        with self._tracer.span("snapshot"):
+            folder = write_snapshot(self._store, self._folder, taken_at)
         self.taken_at, self.seconds = taken_at, time.monotonic() - begun
         sentence = f"a snapshot was taken in {self.seconds:.1f} s"
         self._tell(Told(sentence, "snapshot taken", seconds=round(self.seconds, 3)))

@@ -45,6 +45,7 @@ class Pipeline:
     company: Path
     folder: Path
     options: dict[str, list[str]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     log: KafkaLog = field(init=False)
     port: int = field(init=False)
     exit_codes: dict[str, int] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Pipeline:
             self._running[name] = subprocess.Popen(
                 [*CLI, *map(str, arguments), *self.options.get(role, [])],
                 cwd=ROOT,
-                env=environment(),
+                env=environment() | self.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
+from commands.logs import LogFormat
 from schemas.packing import unpack
 from schemas.topics import CHECKPOINTS, DEAD_LETTERS, FACTS, OUTCOMES, RAW_TOPICS
 from sinks.store import Store
@@ -99,6 +100,18 @@ def test_no_mark_stands_in_a_snapshot() -> None:
 def test_no_mark_stands_in_what_the_processes_said() -> None:
     assert run().said
     assert not found_in("\n".join(run().said))
+
+
+def test_no_mark_stands_in_a_log_of_either_form() -> None:
+    assert "engine rebuilt" in run().logs[LogFormat.JSON]
+    assert "folded again" in run().logs[LogFormat.CONSOLE]
+    for text in run().logs.values():
+        assert not found_in(text)
+
+
+def test_no_mark_stands_in_a_trace() -> None:
+    assert {"ingest batch", "engine rebuild", "correlate batch", "write", "fold"} <= run().spans
+    assert not found_in(b"\n".join(run().traces).decode("latin-1"))
 
 
 def test_no_mark_stands_in_any_answer_of_the_api_or_the_pages_or_in_the_figures() -> None:

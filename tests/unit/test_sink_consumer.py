@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def live(path: Path) -> Iterator[LiveStore]:
         yield opened
 
 
-def consumer_of(live: LiveStore, log: MemoryLog, heard: list[str] | None = None, **options: int) -> Consumer:
+def consumer_of(live: LiveStore, log: MemoryLog, heard: list[str] | None = None, **options: Any) -> Consumer:
     tell = (lambda sentence: None) if heard is None else heard.append
     return Consumer(live, log, 0, now=lambda: NOON, tell=tell, **{"least_free_bytes": 0, **options})
 
