@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from commands.arguments import AnyDatabase, Database, Shapes, Url
 from commands.output import Shape, failure, say, show, write_json
 from dashboard import terminal
 from pipeline.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 
 @command

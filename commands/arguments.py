@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from commands.output import Shape
 
-if TYPE_CHECKING:
-    pass
 DIMENSIONS = (
     "Dimensions, with commas: channel, line, team, function, direction, source, segment, reason, hour, weekday, day, "
     "week, month, representative."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from commands.arguments import AnnotationsFile, CompanyConfig, Database
 from commands.company import Company, company_of, digest, existing_key, identifiers_of, kafka_of, utc_now
 from commands.output import say
 from pipeline.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 
 @command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,10 +15,6 @@ from commands.arguments import AnnotationsFile, Author, Database, Note, Shapes, 
 from commands.company import annotations_of, utc_now
 from commands.output import TABLE_ROWS, Shape, say, show, write_json
 from pipeline.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
-
 
 label = typer.Typer(no_args_is_help=True, help="Judge interactions, and correct the share by what comes out.")
 

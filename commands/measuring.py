@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -13,10 +13,6 @@ from commands.application import app, guarded
 from commands.arguments import AnnotationsFile, Author, Database, Note, Shapes
 from commands.company import annotations_of, utc_now
 from commands.output import Shape, say, show, write_json
-
-if TYPE_CHECKING:
-    pass
-
 
 measure = typer.Typer(no_args_is_help=True, help="Note what the company changed, and see what came of it.")
 

@@ -6,7 +6,7 @@ import os
 import secrets
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -18,9 +18,6 @@ from commands.output import Shape, failure, say, show, standard_error, write_jso
 from dashboard import terminal
 from dashboard.reading import Reading
 from pipeline.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 
 @command

@@ -16,10 +16,13 @@ from commands.application import process
 from commands.arguments import AnnotationsFile, Database, StoreConfig
 from commands.company import Company, company_of, groups_of, utc_now
 from commands.output import say
+from commands.reloading import Take, reloading
 from commands.traces import tracer_of
 from schemas.tracing import UNTRACED, Tracer
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from dashboard.web import Site
     from sinks.asking import Asking
 
@@ -51,11 +54,21 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+
+    def again() -> Company:
+        return company_of([db.absolute().parent], config)
+
     with (
         Following(db, say, groups_of(db, config)) as following,
-        site_over(
-            following.asking, db, listen, annotations, company, tracer=tracer_of("serve", os.environ, say)
-        ) as site,
+        site_over(following.asking, db, listen, annotations, company, tracer=tracer_of("serve", os.environ, say)) as (
+            site,
+            let_in,
+        ),
+        reloading(
+            company,
+            again,
+            {"access": let_in, "privacy": lambda _: following.show_groups(groups_of(db, config))},
+        ),
     ):
         site.warm()
         typer.echo(site.url)
@@ -73,8 +86,8 @@ def site_over(
     company: Company,
     status: Callable[[], dict[str, Any]] | None = None,
     tracer: Tracer = UNTRACED,
-) -> Iterator[Site]:
-    """Serve the pages and the API over the store at a path meanwhile."""
+) -> Iterator[tuple[Site, Take]]:
+    """Serve the pages and the API over the store at a path meanwhile; give also what takes a changed [access]."""
     from dashboard.access import trail
     from dashboard.access.opening import open_access
     from dashboard.web import Site, is_loopback_name, make_app
@@ -87,11 +100,15 @@ def site_over(
     def now() -> datetime:
         return utc_now().replace(tzinfo=None)
 
-    access = open_access(
-        company.configuration.access, company.base, trail.beside(db), is_local=is_local, environment=os.environ,
-        random_bytes=secrets.token_bytes, now=now, tell=say,
-    )  # fmt: skip
-    kept = annotations or beside(db)
-    app = make_app(asking, status=status, is_local=is_local, annotations=kept, access=access, now=now, tracer=tracer)
-    with Site(app, asking, host, port) as site:
-        yield site
+    def made(whose: Company) -> ASGIApp:
+        access = open_access(
+            whose.configuration.access, whose.base, trail.beside(db), is_local=is_local, environment=os.environ,
+            random_bytes=secrets.token_bytes, now=now, tell=say,
+        )  # fmt: skip
+        kept = annotations or beside(db)
+        return make_app(
+            asking, status=status, is_local=is_local, annotations=kept, access=access, now=now, tracer=tracer
+        )
+
+    with Site(made(company), asking, host, port) as site:
+        yield site, lambda changed: site.show(made(changed))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,11 +14,9 @@ from commands.application import process
 from commands.arguments import AnnotationsFile, Bootstrap, Database, KafkaConfig, Watching
 from commands.company import company_of, existing_key, forgotten_of, identifiers_of, kafka_here, run_record, utc_now
 from commands.output import say
+from commands.reloading import Take, reloading
 from commands.serving import site_over
 from commands.traces import tracer_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @process
@@ -81,6 +79,7 @@ def sink(
         ) as live,
     ):
         live.store.groups = group_rules(company.configuration)
+        takes: dict[str, Take] = {}
 
         @contextmanager
         def site(status: Callable[[], dict[str, Any]]) -> Iterator[None]:
@@ -93,10 +92,11 @@ def sink(
                     say(f"figures at {watched.url}/metrics")
                 if served_at is not None:
                     store = live.store
-                    served = parts.enter_context(
+                    served, takes["access"] = parts.enter_context(
                         site_over(Asking(store), store.path, served_at, annotations, company, status, tracer)
                     )
                     say(f"the pages and the API are served at {served.url}")
+                parts.enter_context(reloading(company, lambda: company_of([Path()], config), takes))
                 yield
 
         run(

@@ -178,6 +178,7 @@ class Site:
             ConfigurationError: when nobody can listen there.
         """
         self._asking = asking
+        self._app = app
         family = AF_INET6 if ":" in host else AF_INET
         listening = socket(family, SOCK_STREAM)
         try:
@@ -194,7 +195,8 @@ class Site:
         self.url = f"http://{shown}:{listening.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                self._answer,
+                interface="asgi3",
                 log_config=None,
                 access_log=False,  # questions may name customers
                 server_header=False,
@@ -215,6 +217,13 @@ class Site:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def show(self, app: ASGIApp) -> None:
+        """Answer with another application from the next request on."""
+        self._app = app
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
     def warm(self) -> None:
         """Ask for the first page once, so that whoever comes next does not wait for what is made only once."""

@@ -50,6 +50,11 @@ class Following:
         self._store.groups = groups
         self.asking = Asking(self._store)
 
+    def show_groups(self, groups: GroupRules) -> None:
+        """Show as much of representatives as these rules allow, from the next question on."""
+        self._groups = groups
+        self._store.groups = groups
+
     def __enter__(self) -> Self:
         return self
 

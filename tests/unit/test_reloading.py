@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from commands.company import Company, company_of
 from commands.reloading import Reloading, Take, reloading
+from tests.served import replayed_acme
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -81,6 +88,30 @@ def test_nothing_that_has_changed_is_told_too(config: Path, caplog: pytest.LogCa
     made(config).reload()
 
     assert sentences(caplog) == ["the configuration was read again; nothing in it has changed"]
+
+
+def test_serve_asks_who_comes_from_the_moment_it_is_told_to(tmp_path: Path) -> None:
+    acme, config = replayed_acme(tmp_path), tmp_path / "who.toml"
+    config.write_text("", encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "serve", "--db", str(acme), "--listen", "127.0.0.1:0", "--config", str(config)],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        try:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            address = f"{running.stdout.readline().strip()}/v1/bypass-share"
+            with urllib.request.urlopen(address) as answer:
+                assert answer.status == 200
+            config.write_text('[access]\nsign_in = "token"\n', encoding="utf-8")
+            running.send_signal(signal.SIGHUP)
+            while "read again and taken: [access]" not in (said := running.stderr.readline()):
+                assert said
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(address)
+        finally:
+            running.terminate()
+        assert running.wait(20) == 0
 
 
 def test_the_signal_reloads_and_afterwards_means_what_it_meant(config: Path) -> None:
