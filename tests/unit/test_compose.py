@@ -142,6 +142,13 @@ def test_a_process_has_limits_and_comes_back(name: str, service: Tree, merged: T
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
 
 
+def test_processes_that_run_on_write_their_logs_for_programs() -> None:
+    services = PROJECTS["alone"]["services"]
+    ours = {name for name, service in services.items() if service["image"].startswith("bypassflow:")}
+    telling = {name for name in ours if services[name]["command"][0] == "--log-format=json"}
+    assert telling == ours - {"topics"}
+
+
 @every_process_of_ours
 def test_a_process_is_asked_how_it_is_where_it_tells(name: str, service: Tree, merged: Tree) -> None:
     if name in ("topics", "notify"):
