@@ -25,6 +25,7 @@ from agents.receivers.outbox import Outbox
 from agents.standing import BrokerWatch, Standing, positions_of
 from pipeline.errors import ConfigurationError
 from schemas.kafka import KafkaSettings, Secrets
+from schemas.telling import Told
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -108,7 +109,7 @@ class WorkerWatch:
         if self._address is not None:
             standing = Standing(self._positions, self._broker, time.monotonic, busy_with)
             watched = Watched(self.registry, standing.problem, *self._address)
-            self._say(f"figures at {watched.url}/metrics")
+            self._say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
 
 
 def watch_receivers(
@@ -123,7 +124,7 @@ def watch_receivers(
     registry.register(OutboxCollector(lambda: (outbox.waiting_count, outbox.confirmed_count)))
     broker = BrokerWatch(lambda: probe(settings, secrets), time.monotonic)
     watched = Watched(registry, lambda: broker.problem() or outbox.problem(), *address)
-    say(f"figures at {watched.url}/metrics")
+    say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
     return watched
 
 

@@ -17,6 +17,7 @@ from commands.output import say
 from commands.reloading import Take, reloading
 from commands.serving import site_over
 from commands.traces import tracer_of
+from schemas.telling import Told
 
 
 @process
@@ -89,7 +90,7 @@ def sink(
                     registry = sink_registry(asking, status)
                     watched = Watched(registry, lambda: problem_of(status()), *address(metrics))
                     parts.enter_context(watched)
-                    say(f"figures at {watched.url}/metrics")
+                    say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
                 if served_at is not None:
                     store = live.store
                     served, takes["access"] = parts.enter_context(

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 REMEDY: Final = "pip install 'bypassflow[telemetry]'"
+_TIMEOUTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
+# How long a batch of spans is tried to be sent, unless these say otherwise. A process waits for its last ones when it
+# ends; with the ten seconds of the library a collector that is away made that twenty. Unit: seconds.
+_PATIENCE: Final = 2.0
 # Attributes that OpenTelemetry itself defines; ours stand under our name.
 _CONVENTIONAL: Final = {
     "method": "http.request.method",
@@ -46,7 +50,9 @@ def tracer_of(process: str, environment: Mapping[str, str], tell: Callable[[str]
         return UNTRACED
     named = {} if environment.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: f"bypassflow-{process}"}
     provider = TracerProvider(resource=Resource.create(named))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    is_patience_chosen = any(environment.get(name) for name in _TIMEOUTS)
+    exporter = OTLPSpanExporter(timeout=None if is_patience_chosen else _PATIENCE)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     return Traced(provider)
 
 

@@ -15,6 +15,7 @@ from agents.receivers.reading import Reader
 from pipeline.errors import BypassflowError
 from schemas.log import Log
 from schemas.receive import ReceiveSettings
+from schemas.telling import Told
 
 # An end takes ten seconds at most: requests that were begun, then what waits for the broker. Unit: seconds.
 _FINISHING: Final = 4.0
@@ -102,7 +103,7 @@ async def _run(
         for receiver in build(outbox, reader):
             await receiver.open()
             opened.append(receiver)
-            tell(f"receiving: {receiver.name}")
+            tell(Told(f"receiving: {receiver.name}", "receiver ready", receiver=receiver.name))
         with watch(outbox):
             await _work(opened, outbox, stop)
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from commands import logs
 from commands.traces import Traced, tracer_of
 from dashboard.web import make_app
 from schemas.telling import Told
@@ -91,6 +92,24 @@ def test_spans_reach_the_collector_with_their_parts_and_figures(collector: Colle
     assert fold.parent_span_id == whole.span_id
     assert attributes_of(whole) == {"bypassflow.facts": 3}
     assert whole.end_time_unix_nano >= fold.end_time_unix_nano > fold.start_time_unix_nano
+
+
+def test_a_collector_that_is_away_costs_its_spans_and_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with collecting() as gone:
+        environment = gone.environment
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    logs.begin()
+    traced = tracer_of("sink", environment, lambda sentence: None)
+    assert isinstance(traced, Traced)
+    with traced.span("sink batch"):
+        done = "written"
+    traced.finish()
+
+    assert done == "written"
+    assert "Failed to export" in capsys.readouterr().err
 
 
 def test_an_error_is_traced_by_its_kind_and_never_its_words(collector: Collector) -> None:
