@@ -14,8 +14,10 @@ from agents.app import Desk, entries_of
 from agents.figures import IngestFigures
 from pipeline.ceiling import Ceiling
 from pipeline.errors import ConfigurationError
+from pipeline.fact_key import require_same_key
 from pipeline.fact_messages import letter_drafts, pack_facts
 from pipeline.intake import Intake
+from pipeline.keys import fingerprint
 from pipeline.raw_messages import RawMessage
 from pipeline.sealing import Seal
 from schemas.log import Draft, Log
@@ -39,10 +41,10 @@ class Ingest:
         ceiling: Ceiling,
         now: Callable[[], datetime],
         figures: IngestFigures,
-        seal: Seal,
+        key: bytes,
         tracer: Tracer = UNTRACED,
     ) -> None:
-        """`partitions`: how many the facts topic has; `now` tells the time, aware; `seal` closes dead letters."""
+        """`partitions`: how many the facts topic has; `now` tells the time, aware; `key` is the company's."""
         self._tracer = tracer
         self._intake = intake
         self._log = log
@@ -51,15 +53,31 @@ class Ingest:
         self._ceiling = ceiling
         self._now = now
         self._figures = figures
-        self._seal = seal
+        self._key = key
+        self._seal = Seal(key)
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """See that the facts which the log holds already were made with this key.
+
+        Raises:
+            ConfigurationError: when they were made with another one.
+            TransientError: when the broker is silent.
+        """
+        require_same_key(self._log, self._company_id, self._partitions, self._key)
 
     def take(self, messages: Sequence[RawMessage]) -> None:
         """Send on what messages mean; return once the broker keeps it.
 
         Raises:
             TransientError: when the broker did not confirm it.
-            ConfigurationError: when too many of the last messages cannot be used; nothing is sent on then.
+            ConfigurationError: when too many of the last messages cannot be used, or the log's facts were made with
+                another key; nothing is sent on then.
         """
+        if not self._has_begun:
+            # Others may have sent on since the start, and a log that was empty then told nothing.
+            self.begin()
+            self._has_begun = True
         with self._tracer.span("ingest batch") as span:
             self._take(messages, span)
 
@@ -69,7 +87,8 @@ class Ingest:
         if (problem := self._ceiling.problem(taken)) is not None:
             raise ConfigurationError(problem)
         partition = partition_of(self._company_id, self._partitions)
-        facts = [Draft(FACTS, partition, value) for value in pack_facts(taken, self._company_id)]
+        packed = pack_facts(taken, self._company_id, made_with=fingerprint(self._key))
+        facts = [Draft(FACTS, partition, value) for value in packed]
         self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions, self._seal))
         self._figures.count(taken, time.monotonic() - begun)
         span.tell(

@@ -137,6 +137,7 @@ def last_look(company: Company, key: bytes, db: Path) -> Callable[[Path], None]:
 def run_record(company: Company, rules: EngineSettings, key: bytes, started_at: datetime) -> RunRecord:
     """Return what a store keeps of a run that begins now."""
     from pipeline.configuration import complete_through
+    from pipeline.keys import fingerprint
     from sinks.store import RunRecord
 
     return RunRecord(
@@ -144,7 +145,7 @@ def run_record(company: Company, rules: EngineSettings, key: bytes, started_at: 
         finished_at=started_at.replace(tzinfo=None),
         bypassflow_version=__version__,
         configuration_digest=digest(company.text.encode()),
-        key_digest=digest(key),
+        key_digest=fingerprint(key),
         company_id=rules.company_id,
         timezone=company.configuration.company.timezone,
         settings=rules.model_dump_json(),

@@ -117,20 +117,21 @@ def _run_ingest(
     from agents.processes import give_way
     from pipeline.ceiling import Ceiling
     from pipeline.intake import Intake
-    from pipeline.sealing import Seal
     from schemas.topics import RAW_TOPICS
 
+    key = existing_key(company)
     ingest = Ingest(
-        Intake(identifiers, company.configuration, forgotten_of(company, existing_key(company)).blanked),
+        Intake(identifiers, company.configuration, forgotten_of(company, key).blanked),
         log,
         company.configuration.company.id,
         settings.fact_partitions,
         Ceiling(),
         utc_now,
         IngestFigures(watch.registry),
-        Seal(existing_key(company)),
+        key,
         tracer_of(Role.INGEST, os.environ, say),
     )
+    ingest.begin()
     add_ingest(agent, ingest, [settings.topic(name) for name in RAW_TOPICS], settings.prefix)
     watch.begin()
     give_way()

@@ -26,12 +26,16 @@ class Facts:
     letter_count: int = 0
 
 
-def pack_facts(intaken: Intaken, company_id: str, largest: int = MAX_MESSAGE_BYTES) -> list[bytes]:
+def pack_facts(
+    intaken: Intaken, company_id: str, largest: int = MAX_MESSAGE_BYTES, *, made_with: str | None = None
+) -> list[bytes]:
     """Return the messages that hold a batch's facts: one, or more where one would be too large; none without facts.
 
-    Only the last tells of the lanes: how far they came with all facts up to it.
+    Only the last tells of the lanes: how far they came with all facts up to it. `made_with`: the key's fingerprint.
     """
     head = {"type": "facts", "company_id": company_id, "letters": len(intaken.letters), "lanes": dict(intaken.lanes)}
+    if made_with is not None:
+        head["key"] = made_with
     return list(_packed(intaken.facts, head, largest))
 
 

@@ -7,6 +7,7 @@ identifier goes through all links to the same token. Who has an old key and an o
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from binascii import b2a_base64
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Final, Literal
 KEY_BYTES: Final = 32
 _TOKEN_BYTES: Final = 9
 _DIGEST_BYTES: Final = 16
+_FINGERPRINT_DIGITS: Final = 16
 _BASE64: Final = bytes.maketrans(b"+/", b"Zz")
 
 
@@ -50,6 +52,11 @@ def generations(key: bytes) -> tuple[bytes, ...]:
     if not isinstance(key, CompanyKey):
         return (key,)
     return tuple(bytes(key[:end]) for end in range(len(key), 0, -KEY_BYTES))
+
+
+def fingerprint(key: bytes) -> str:
+    """Return what tells a company's keys from others and says nothing of them: 16 hexadecimal digits."""
+    return hashlib.sha256(key).hexdigest()[:_FINGERPRINT_DIGITS]
 
 
 def links_of(key: bytes) -> tuple[bytes, ...]:

@@ -134,7 +134,7 @@ def live_run(folder: Path, privacy: str = "", sent: Sequence[str] = SENT) -> Liv
         intake = Intake(identifiers, configuration)
         registry = CollectorRegistry()
         figures = IngestFigures(registry)
-        ingest = Ingest(intake, log, owner.id, 1, Ceiling(most_share=1.0), lambda: READ_AT, figures, run.seal, tracer)
+        ingest = Ingest(intake, log, owner.id, 1, Ceiling(most_share=1.0), lambda: READ_AT, figures, key, tracer)
         for topic in RAW_TOPICS:
             ingest.take([RawMessage(topic, 0, entry) for entry in log.read(topic, 0, 0, log.end(topic, 0))])
         correlate = Correlate(lambda: Correlator(rules, 0, log), run.tell, CorrelateFigures(registry), tracer)

@@ -18,7 +18,6 @@ from pipeline.correlation import Correlator
 from pipeline.identifiers import Identifiers
 from pipeline.intake import Intake
 from pipeline.raw_messages import RawMessage
-from pipeline.sealing import Seal
 from schemas.log import Entry
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from sinks.consumer import Consumer
@@ -60,7 +59,7 @@ def test_clocks_that_jump_change_no_row(tmp_path: Path) -> None:
         Ceiling(),
         clock,
         IngestFigures(CollectorRegistry()),
-        Seal(key),
+        key,
     )
     correlator = Correlator(rules, 0, log)
     correlator.start()

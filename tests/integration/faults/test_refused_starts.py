@@ -45,6 +45,7 @@ def refusals(company: Path, settings: KafkaSettings, *commands: str, code: int) 
     config = str(company / "bypassflow.toml")
     known = {
         "worker": ["worker", "--only", "correlate"],
+        "ingest": ["worker", "--only", "ingest"],
         "sink": ["sink", "--db", str(company / "flow.duckdb"), "--listen", "127.0.0.1:0"],
         "up": [
             "up", "--data", str(company / "up"), "--bootstrap", settings.bootstrap[0],
@@ -127,6 +128,18 @@ def test_a_missing_key_is_told_and_none_is_made(company: Path, kafka_settings: K
     )
     assert not (company / "bypassflow.key").exists()
     assert not (company / "flow.duckdb").exists()
+
+
+def test_facts_of_another_key_are_told_before_anything_is_sent_on(company: Path, kafka_settings: KafkaSettings) -> None:
+    make_topics(kafka_settings)
+    configure(company, kafka_settings)
+    with KafkaLog(kafka_settings) as log:
+        log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "acme", "key": "0" * 16})))])
+
+        said = refusals(company, kafka_settings, "ingest", code=EXIT_CONFIGURATION)
+
+        assert_each_says(said, "facts@0 was made with another key than the configuration's")
+        assert log.end(FACTS, 0) == 1
 
 
 def test_a_broker_that_cannot_be_reached_is_told(company: Path) -> None:
