@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,12 +17,13 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import formats
 from dashboard.access.rates import Rates
-from dashboard.access.routes import NEEDS, Need
+from dashboard.access.reach import asked_scopes, is_of_other_teams, need_of
+from dashboard.access.routes import Need
 from dashboard.access.sessions import COOKIE, Sessions, visitor_with
 from dashboard.access.tokens import Tokens
 from dashboard.access.trail import Trail
@@ -35,8 +37,6 @@ _LOG: Final = logging.getLogger("bypassflow.access")
 
 Refuse = Callable[[Request, int, str], Response]
 
-# Parameters of a question that name teams.
-_TEAMS: Final = ("team", "compare_with")
 _MACHINES: Final = ("/v1/", "/metrics", "/openapi.json", "/healthz", "/readyz")
 
 
@@ -70,11 +70,12 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        route, path, need = self._found(scope)
+        route, path, need = need_of(self._routes, dict(scope))
         visitor: Visitor | None = None
         try:
             visitor, wait = self._visitor_of(request)
-            refusal = self._refused(request, need, visitor, wait)
+            with nullcontext() if visitor is None else visiting(Visit(visitor)):
+                refusal = self._refused(request, need, visitor, wait)
         except ConfigurationError as error:
             # The file of tokens cannot be read: nobody is let in, and the log says why.
             _LOG.error("%s", error)
@@ -91,17 +92,6 @@ class Gate:
                 await self._app(scope, receive, self._noting(request, route, path, visit, send))
             else:
                 await self._app(scope, receive, send)
-
-    def _found(self, scope: Scope) -> tuple[str, dict[str, str], Need]:
-        """Return the route that will answer, what its path names, and what it asks."""
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        for route in self._routes:
-            match, child = route.matches(scope)
-            if match is Match.FULL:
-                name = f"{method} {getattr(route, 'path', '')}"
-                # Nothing opens what nobody thought of.
-                return name, child.get("path_params", {}), NEEDS.get(name, Need(frozenset(), whole_company=True))
-        return "", {}, Need(frozenset())
 
     def _visitor_of(self, request: Request) -> tuple[Visitor | None, int | None]:
         """Return who asks, and after how many seconds an address that shows wrong tokens may ask again."""
@@ -134,8 +124,7 @@ class Gate:
                 request, 403, f"this needs the scope {' and '.join(missing)}, which {visitor.name} does not have"
             )
         if visitor.teams is not None:
-            asked = [value for name, value in parse_qsl(request.url.query) if name in _TEAMS and value]
-            if need.whole_company or any(each not in visitor.teams for each in asked):
+            if is_of_other_teams(need, parse_qsl(request.url.query), visitor.teams):
                 return self._told(request, 403, OTHER_TEAMS)
         return None
 
@@ -202,12 +191,9 @@ def _takes_away(request: Request, need: Need) -> bool:
 
 def _asked_scopes(request: Request, need: Need) -> frozenset[Opened]:
     """Return what a request asks of a visitor: what its route does, and what is asked of the route."""
-    asked: set[Opened] = set(need.scopes or ())
+    asked = asked_scopes(need, parse_qsl(request.url.query))
     if _takes_away(request, need):
         asked.add("export")
-    # Figures by representative are asked for by dividing by them, wherever figures are.
-    if any(name == "by" and "representative" in value.split(",") for name, value in parse_qsl(request.url.query)):
-        asked.add("representative")
     return frozenset(asked)
 
 

@@ -12,6 +12,7 @@ from dashboard.comparing import settled_change
 from dashboard.pages import pictures
 from dashboard.pages.asked import Asked, interval_of, span
 from dashboard.pages.rendering import Context, Row, View
+from pipeline.groups import MERGED
 from sinks.metrics import customers, delay, split
 
 UNTRACED: Final = ("siloed", "bypassed")
@@ -35,6 +36,8 @@ def overview(view: View) -> Context:
         "places": split.contact_centre(store, filters),
         "least_traced": _least_traced(view) if may("customer") else [],
         "unsettled": _unsettled(view),
+        # Small teams together are no team that could be asked for.
+        "merged": MERGED,
     }
 
 
@@ -53,7 +56,7 @@ def trend(view: View, dimension: str | None = None) -> Context:
         view.language,
         rows,
         interval,
-        lambda row: links[row[interval]],
+        lambda row: links[row[interval]] if may("customer") else None,
         unsettled=unsettled,
         notes=_notes(view, interval, rows),
     )

@@ -18,7 +18,7 @@ def trend(
     language: Language,
     rows: Sequence[Row],
     interval: str,
-    link: Callable[[Row], str],
+    link: Callable[[Row], str | None],
     *,
     unsettled: Collection[str] = (),
     notes: Mapping[str, Sequence[str]] | None = None,

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from dashboard.access.reach import without_closed_ways
 from dashboard.access.visitors import is_known, note_rows, visitor
 from dashboard.api import OTHER_TEAMS, Answering, NotThere, require_filters
 from dashboard.pages import languages
@@ -176,6 +177,8 @@ class Pages:
             "languages": languages.LANGUAGES,
         }
         text = templates().get_template(template).render(context | told)
+        if is_known():
+            text = without_closed_ways(text, visitor(), getattr(request.scope.get("app"), "routes", ()))
         timing = {"Server-Timing": context["timing"]} if "timing" in context else {}
         response = HTMLResponse(text, status, _SAFE | timing | dict(headers or {}))
         if request.query_params.get("language") in languages.LANGUAGES:
