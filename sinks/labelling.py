@@ -66,15 +66,23 @@ def read_labels(store: Store, stream: IO[str], *, labelled_at: datetime, author:
     CSV with commas or semicolons; interaction_id and verdict are read, note where there is one, and nothing else.
 
     Raises:
-        ConfigurationError: when a column is missing, or a row names a verdict or an interaction that there is not.
+        ConfigurationError: when it is no CSV, a column is missing, or a row names a verdict or an interaction that
+            there is not.
     """
     text = stream.read().removeprefix("\ufeff")
     header = text.partition("\n")[0]
     reader = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=";" if header.count(";") > header.count(",") else ","
     )
-    names = [name.strip().lower() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
+    try:
+        names = [name.strip().lower() for name in reader.fieldnames or ()]
+        reader.fieldnames = names
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ConfigurationError(
+            f"the table is no CSV behind line {reader.line_num}: {error}; look for a quotation mark that never closes "
+            "there"
+        ) from None
     if missing := [name for name in ("interaction_id", "verdict") if name not in names]:
         raise ConfigurationError(
             f"the table has no column {missing[0]}; expected interaction_id, verdict and note, as "
@@ -83,7 +91,7 @@ def read_labels(store: Store, stream: IO[str], *, labelled_at: datetime, author:
     labels: list[Label] = []
     lines: dict[str, int] = {}
     open_count = 0
-    for row in reader:
+    for line, row in rows:
         interaction_id, verdict = ((row.get(name) or "").strip() for name in ("interaction_id", "verdict"))
         if not verdict:
             open_count += bool(interaction_id)
@@ -91,9 +99,9 @@ def read_labels(store: Store, stream: IO[str], *, labelled_at: datetime, author:
         plain = verdict.lower().replace(" ", "_")
         if plain not in VERDICTS:
             raise ConfigurationError(
-                f"line {reader.line_num}: unknown verdict {verdict[:40]!r}; expected one of {', '.join(VERDICTS)}"
+                f"line {line}: unknown verdict {verdict[:40]!r}; expected one of {', '.join(VERDICTS)}"
             )
-        lines[interaction_id] = reader.line_num
+        lines[interaction_id] = line
         labels.append(Label(interaction_id, plain, (row.get("note") or "").strip(), author.strip(), labelled_at))
     if unknown := sorted(lines.keys() - _known(store, list(lines))):
         more = f", and {len(unknown) - 1:,} others" if len(unknown) > 1 else ""
