@@ -28,7 +28,12 @@ FORGED = "a\nbypassflow: all is well\r\x1b[2J\x1b[31m\u2028\u202e\x9b\x00"
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
+    """Undo what a test changes, and what commands did that ran in this process before: they quiet a library."""
+    kafka = logging.getLogger("kafka")
+    level = kafka.level
+    kafka.setLevel(logging.NOTSET)
     yield
+    kafka.setLevel(level)
     logs.begin()
 
 
