@@ -14,8 +14,8 @@ from license_expression import AND, OR, ExpressionError, LicenseSymbol, get_spdx
 # What may be distributed with software under Apache-2.0, or be installed beside it. The weak copyleft of MPL-2.0 and
 # LGPL holds for the files of that library, which nobody changes here.
 ALLOWED: Final = frozenset({
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "LGPL-2.1-or-later", "LGPL-3.0-only", "MIT",
-    "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python-2.0", "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Modification", "CC-PDDC", "CC0-1.0", "ISC",
+    "LGPL-2.1-or-later", "LGPL-3.0-only", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python-2.0", "Zlib",
 })  # fmt: skip
 # Packages whose metadata have no expression that can be read: what the licence file in them says.
 BY_HAND: Final[Mapping[str, str]] = {
@@ -24,6 +24,8 @@ BY_HAND: Final[Mapping[str, str]] = {
     "async-timeout": "Apache-2.0",
     "contourpy": "BSD-3-Clause",
     "cycler": "BSD-3-Clause",
+    # Its GPL is that of an Emacs mode, which is in the source but in no wheel.
+    "docutils": "CC-PDDC AND BSD-2-Clause AND BSD-3-Clause",
     "faust-streaming": "BSD-3-Clause",
     "imapclient": "BSD-3-Clause",
     "itsdangerous": "BSD-3-Clause",
@@ -31,10 +33,11 @@ BY_HAND: Final[Mapping[str, str]] = {
     "kiwisolver": "BSD-3-Clause",
     "matplotlib": "PSF-2.0",
     "mode-streaming": "BSD-3-Clause",
+    "protobuf": "BSD-3-Clause",
     "requests-oauthlib": "ISC",
     "shellingham": "ISC",
     "sortedcontainers": "Apache-2.0",
-    "venusian": "BSD-3-Clause",
+    "venusian": "BSD-3-Clause-Modification",
 }
 # Classifiers that say which licence exactly.
 _CLASSIFIERS: Final[Mapping[str, str]] = {

@@ -31,5 +31,10 @@ def packages(lock: str) -> list[Package]:
     return sorted(
         Package(found["name"], found["version"])
         for found in _LINE.finditer(lock)
-        if found["marker"] is None or Marker(found["marker"]).evaluate(_HERE | _PYTHON)
+        if is_for_here(Marker(found["marker"]) if found["marker"] else None)
     )
+
+
+def is_for_here(marker: Marker | None, extra: str = "") -> bool:
+    """Return whether a requirement with this marker holds on Linux with the oldest supported Python."""
+    return marker is None or marker.evaluate({**_HERE, **_PYTHON, "extra": extra})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 from dashboard.vendored import SCRIPTS
+from release.extras import extra_packages
 from release.licences import licence_of
 from release.locked import packages
 
@@ -18,8 +16,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 def licence_page(note: str) -> str:
     """Return the page as Markdown; `note` says who writes it."""
     lock = packages((_ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8"))
-    extras = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    wanted = {name: sorted(Requirement(each).name for each in requirements) for name, requirements in extras.items()}
+    extras = extra_packages(_ROOT / "pyproject.toml", (each.name for each in lock))
     return "\n\n".join([
         note,
         "# Licences",
@@ -32,10 +29,10 @@ def licence_page(note: str) -> str:
         "## Packages",
         _table(("package", "licence"), ((each.name, licence_of(each.name)) for each in lock)),
         "## Extras",
-        "Installed on demand, with what they themselves need.",
+        "Installed on demand; packages that every installation has are not told again.",
         _table(
             ("extra", "package", "licence"),
-            ((extra, name, licence_of(name)) for extra, names in sorted(wanted.items()) for name in names),
+            ((extra, name, licence_of(name)) for extra, names in extras.items() for name in names),
         ),
         "## Scripts that the pages load",
         "Kept in `dashboard/static/vendor`, with the texts of their licences.",
