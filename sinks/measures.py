@@ -108,6 +108,10 @@ def instant(text: str, zone: ZoneInfo) -> datetime:
         ) from None
 
 
+# More rows than anybody reads, and as many as memory has room for while several ask.
+MOST_GROUPS: Final = 50_000
+
+
 def report_query(
     by: Sequence[str],
     since: datetime | None = None,
@@ -257,14 +261,20 @@ def report(
     `pipeline.groups`.
 
     Raises:
-        ConfigurationError: when a dimension, a filter or the zone is unknown, or privacy forbids what is asked.
+        ConfigurationError: when a dimension, a filter or the zone is unknown, there are too many groups, or privacy
+            forbids what is asked.
     """
     require_filters(store, wanted or {})
     if REPRESENTATIVE in by and not store.groups.shows_single:
         return [{**row, **shares(row)} for row in _by_groups(store, by, since, until, wanted or {})]
     together = small_teams(store) if "team" in by else ()
     query = report_query(by, since, until, checked_zone(zone or zone_of(store)), wanted, together)
-    rows = store.rows(query.sql, query.values)
+    rows = store.rows(f"{query.sql} LIMIT {MOST_GROUPS + 1}", query.values)
+    if len(rows) > MOST_GROUPS:
+        raise ConfigurationError(
+            f"this divides the share into more than {MOST_GROUPS:,} groups; "
+            "leave out a dimension, or ask for a shorter time"
+        )
     if not by and not rows:
         rows = [dict.fromkeys((f"{name}_count" for name in ("interaction", *_OUTCOMES)), 0)]
     return [{**row, **shares(row)} for row in rows]

@@ -105,6 +105,15 @@ def test_rows_stand_in_the_order_of_the_dimensions_with_the_unknown_last(store: 
     ]  # fmt: skip
 
 
+def test_more_groups_than_there_is_room_for_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = len(measures.report(store, ["channel", "team"]))
+    monkeypatch.setattr("sinks.measures.MOST_GROUPS", count)
+    assert len(measures.report(store, ["channel", "team"])) == count
+    monkeypatch.setattr("sinks.measures.MOST_GROUPS", count - 1)
+    with pytest.raises(ConfigurationError, match=rf"more than {count - 1} groups; leave out a dimension"):
+        measures.report(store, ["channel", "team"])
+
+
 def test_rows_of_a_report_keep_the_contract(store: Store) -> None:
     for row in measures.report(store, measures.DIMENSIONS):
         ReportRow.model_validate(row)
