@@ -15,6 +15,10 @@ from commands.company import Company, company_of, digest, existing_key, identifi
 from commands.output import say
 from pipeline.errors import ConfigurationError
 
+RenewedSnapshots = Annotated[
+    Path | None, typer.Option(help="Folder of snapshots: all are removed, and one is taken anew.")
+]
+
 
 @command
 def backup(
@@ -80,9 +84,7 @@ app.add_typer(keys, name="keys")
 @guarded
 def rotate_key(
     db: Database,
-    snapshot_dir: Annotated[
-        Path | None, typer.Option(help="Folder of snapshots: all are removed, and one is taken anew.")
-    ] = None,
+    snapshot_dir: RenewedSnapshots = None,
     config: CompanyConfig = None,
     annotations: AnnotationsFile = None,
 ) -> None:
@@ -145,9 +147,7 @@ def forget(
     again: Annotated[
         bool, typer.Option("--again", help="Erase all who were forgotten before, such as after a restore.")
     ] = False,
-    snapshot_dir: Annotated[
-        Path | None, typer.Option(help="Folder of snapshots: all are removed, and one is taken anew.")
-    ] = None,
+    snapshot_dir: RenewedSnapshots = None,
     config: CompanyConfig = None,
     annotations: AnnotationsFile = None,
 ) -> None:
