@@ -53,7 +53,14 @@ def status(
     topic_problems = check_topics(settings, credentials)
     before = None
     while True:
-        found = progress(readers(settings, credentials, company_id), sink_status(url), topic_problems)
+        try:
+            found = progress(readers(settings, credentials, company_id), sink_status(url), topic_problems)
+        except TransientError:
+            # A broker that has just started does not know its groups yet.
+            if not wait or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+            continue
         # The embedded broker may tell of an end that is none: twice the same is the end.
         if (found.is_done and found.lags == before) or not wait or time.monotonic() > deadline:
             break

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import cli
 from commands.topics import topics
+from pipeline.errors import TransientError
 from schemas.interaction import AuditRow
 from tests.acme import ACTIVITIES, CONFIGURATION, write_acme
 from tests.integration.companies import bypassflow, rows_of
@@ -355,6 +356,26 @@ def test_a_worker_without_the_companys_key_is_told_where_to_get_it(tmp_path: Pat
     assert result.exit_code == 78
     assert "copy the company's key file" in result.stderr
     assert not (tmp_path / "bypassflow.key").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--wait", "--patience", "1s"]], ids=["at once", "waiting"])
+def test_who_waits_for_the_pipeline_asks_a_broker_that_is_not_ready_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str]
+) -> None:
+    asked: list[object] = []
+
+    def not_ready(*settings: object) -> object:
+        asked.append(settings)
+        raise TransientError("the broker is still loading its groups")
+
+    monkeypatch.setattr("agents.topics.check_topics", lambda *_: [])
+    monkeypatch.setattr("agents.lag.readers", not_ready)
+    (tmp_path / "bypassflow.toml").write_text("", encoding="utf-8")
+    ran = bypassflow("status", "--config", tmp_path / "bypassflow.toml", "--bootstrap", "127.0.0.1:1", *options)
+
+    assert ran.exit_code == 1
+    assert "still loading its groups" in ran.error
+    assert (len(asked) > 1) is bool(options)
 
 
 def test_a_patience_that_is_no_length_of_time_is_told_before_the_broker_is_asked() -> None:
