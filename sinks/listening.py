@@ -19,6 +19,9 @@ class Listener(ThreadingHTTPServer):
 
     # A stop waits for answers that are on their way.
     daemon_threads = False
+    # As many may come at once as there is room for: whoever finds this queue full is tried again by the system, later
+    # than who came after.
+    request_queue_size = 2 * MOST_CONNECTIONS
     asking_seconds = ASKING_SECONDS
     most_connections = MOST_CONNECTIONS
 
