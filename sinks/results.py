@@ -40,7 +40,8 @@ class Result:
 
 
 RESULTS = (
-    Result("interaction", "interaction_id", retracted="retracted", by=("interaction_id",)),
+    # In the order of time, as they come: most who ask for interactions ask for a customer's or a period's.
+    Result("interaction", "interaction_id", retracted="retracted"),
     Result("disposition", "raw_id", by=("reason", "evidence_id")),
     Result("activity_outcome", "activity_id"),
 )

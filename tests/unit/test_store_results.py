@@ -192,14 +192,6 @@ def test_dispositions_of_one_writing_lie_by_their_reason_or_the_digits_of_their_
     assert [row["place"] for row in said_now] == [*places, "no_human", "no_human", *places[2:]]
 
 
-def test_interactions_of_one_writing_lie_by_the_digits_of_their_ids(path: Path) -> None:
-    rows = [interaction_row(name) for name in ("f00d", "0abc", "f001", "7ea")]
-    with Store.open(published(path, changes=said(rows))) as store:
-        ids = [row["interaction_id"] for row in store.rows("FROM interaction_base ORDER BY rowid")]
-
-    assert [each[:2] for each in ids] == ["0a", "7e", "f0", "f0"]
-
-
 def test_positions_are_written_with_the_rows_or_not_at_all(live: Store) -> None:
     live.apply(said([interaction_row("i1")]), 1, {"facts-0": "17"})
     live.apply(said([interaction_row("i2")]), 2, {"facts-0": "18", "facts-1": "3"})
