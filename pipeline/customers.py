@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.columns import SECOND, tick
 from pipeline.errors import InvalidRecord
-from pipeline.sources.message_headers import message_key
+from pipeline.sources.message_headers import masked_key, message_key
 from pipeline.sources.registry import ReadContext
 from schemas.crm import Account, Activity, Contact, FeedProgress, Ticket, User
 from schemas.directory import Representative
@@ -122,14 +122,19 @@ def tokens(
     return sorted(token for token in found if token)
 
 
-def activity_key(key: str) -> str:
-    """Return the form under which an activity's key meets an interaction's own: Message-IDs lose their brackets.
+def activity_keys(key: str, kind: str) -> set[str]:
+    """Return the forms under which a key of an activity of a kind meets interactions' own: Message-IDs are masked.
 
-    >>> activity_key(" <A1.b2@mail.example> "), activity_key("1714630504.17")
-    ('A1.b2@mail.example', '1714630504.17')
+    A telephone's id of a call may be written like a Message-ID. A call carries that one, an email a Message-ID, and of
+    other kinds nobody knows: they get both forms.
+
+    >>> activity_keys(" <1275447987.2063@pony.example> ", "email"), activity_keys("1714630504.17", "note")
+    ({'x:c1efa7d4183173572d948a02'}, {'1714630504.17'})
     """
     key = key.strip()
-    return message_key(key) if "@" in key or key.startswith("<") else key
+    if kind == "call" or not ("@" in key or key.startswith("<")):
+        return {key}
+    return {masked_key(key)} if kind == "email" else {message_key(key), masked_key(key)}
 
 
 def _activities(
@@ -158,7 +163,7 @@ def _activities(
             "creator_id": record.creator_id or None,
             "contact_ids": sorted({contact for contact in record.contact_ids if contact}),
             "account_ids": accounts,
-            "keys": sorted({activity_key(key) for key in record.keys if key.strip()}),
+            "keys": sorted({form for key in record.keys if key.strip() for form in activity_keys(key, kind)} - {""}),
             "tokens": requester,
             "direction": record.direction if record.direction != "internal" else None,
         }

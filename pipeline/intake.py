@@ -62,7 +62,7 @@ class Intaken:
 
     `facts` by kind; all but identifiers have two columns more, `file` and `format`. `record_count` counts every record
     met, used or not; `ignored_count` messages without a value or with an empty array. `lanes`: how far each lane came
-    with these facts, see `pipeline.lanes.Told`.
+    with these facts, see `pipeline.lanes.LaneReach`.
     """
 
     facts: Mapping[str, pa.Table]

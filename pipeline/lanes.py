@@ -36,7 +36,7 @@ _FORGOTTEN: Final = 24 * 3_600_000
 
 
 @dataclass(frozen=True)
-class Told:
+class LaneReach:
     """What one facts message tells: the latest event time of each lane it has facts of, in microseconds since 1970."""
 
     written_at_ms: int
@@ -65,7 +65,7 @@ class Lanes:
     lanes: Mapping[str, Lane] = field(default_factory=dict)
     proposals: tuple[tuple[int, int], ...] = ()
 
-    def after(self, told: Told) -> Lanes:
+    def after(self, told: LaneReach) -> Lanes:
         """Return what is known after the next message."""
         passed = 0 if self.written_at_ms is None else told.written_at_ms - self.written_at_ms
         clock = self.clock_ms + min(max(0, passed), _LONGEST_SILENCE)

@@ -15,7 +15,7 @@ from pipeline.sources.message_headers import (
     addresses_of,
     is_automated,
     is_bulk,
-    message_key,
+    message_keys,
     second_key,
     subject_core,
 )
@@ -48,7 +48,7 @@ def observe_emails(
             continue
         sender, recipients = _addresses(record)
         to_and_cc = [*recipients["to"], *recipients["cc"]]
-        message_id = message_key(record.message_id or "", {*sender, *to_and_cc})
+        message_id, masked_id = message_keys(record.message_id or "", {*sender, *to_and_cc})
         by_content = second_key(
             sender[0] if sender else "", to_and_cc, subject_core((record.subject or "").encode()), moment // SECOND
         )
@@ -67,6 +67,7 @@ def observe_emails(
                 "key": f"m:{message_id}" if message_id else by_content,
                 "other_keys": [by_content] if message_id else None,
                 "event_id": message_id or None,
+                "session_id": masked_id or None,
                 "from_token": identity.token if identity else None,
                 "from_domain": identity.domain if identity else None,
                 "parties": _parties(recipients, context.identifiers),

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.envelopes import known
-from pipeline.lanes import UNNAMED, Told, latest
+from pipeline.fact_key import FactKey
+from pipeline.lanes import UNNAMED, LaneReach, latest
 from pipeline.outcomes import require_company
 from schemas.facts import SCHEMAS
 from schemas.log import Entry
@@ -31,7 +32,7 @@ class Stretch:
     first: int
     last: int
     tables: Mapping[str, pa.Table]
-    told: tuple[Told, ...] = ()
+    told: tuple[LaneReach, ...] = ()
     damaged: tuple[int, ...] = ()
     message_count: int = 0
 
@@ -41,28 +42,28 @@ class Stretch:
         return sum(table.num_rows for table in self.tables.values())
 
 
-def read_stretch(entries: Iterable[Entry], company_id: str, clean: Clean = dict) -> Stretch:
+def read_stretch(entries: Iterable[Entry], company_id: str, clean: Clean = dict, key: FactKey | None = None) -> Stretch:
     """Return what messages, at least one, hold of a company's facts. Those that are damaged count as empty.
 
-    `clean` is what becomes of the tables of each.
+    `clean` is what becomes of the tables of each; `key` is what they must have been made with, None: any.
 
     Raises:
-        ConfigurationError: when a message is of another company.
+        ConfigurationError: when a message is of another company, or was made with another key.
     """
-    return join(_read(entry, company_id, clean) for entry in entries)
+    return join(_read(entry, company_id, clean, key) for entry in entries)
 
 
 def read_stretches(
-    entries: Iterable[Entry], company_id: str, fact_count: int, clean: Clean = dict
+    entries: Iterable[Entry], company_id: str, fact_count: int, clean: Clean = dict, key: FactKey | None = None
 ) -> Iterator[Stretch]:
     """Yield the messages as stretches of about so many facts, in order.
 
     Raises:
-        ConfigurationError: when a message is of another company.
+        ConfigurationError: as `read_stretch`.
     """
     parts: list[Stretch] = []
     for entry in entries:
-        parts.append(_read(entry, company_id, clean))
+        parts.append(_read(entry, company_id, clean, key))
         if sum(part.fact_count for part in parts) >= fact_count:
             yield join(parts)
             parts = []
@@ -113,15 +114,17 @@ def _old_activities(stretch: Stretch, closed_through: datetime | None) -> list[s
     return found
 
 
-def _read(entry: Entry, company_id: str, clean: Clean) -> Stretch:
+def _read(entry: Entry, company_id: str, clean: Clean, key: FactKey | None) -> Stretch:
     try:
         with known(FACTS, entry.offset):
             content = _unpacked(entry.value or b"")
         require_company(content.head.get("company_id"), company_id, FACTS, entry.offset)
+        if key is not None:
+            key.require(content.head, entry.offset)
         tables = dict(clean(_tables(content)))
     except InvalidPack:
         return Stretch(entry.offset, entry.offset, {}, damaged=(entry.offset,), message_count=1)
-    told = Told(entry.written_at_ms, _reached(content.head.get("lanes"), tables, entry.written_at_ms))
+    told = LaneReach(entry.written_at_ms, _reached(content.head.get("lanes"), tables, entry.written_at_ms))
     return Stretch(entry.offset, entry.offset, tables, (told,), message_count=1)
 
 

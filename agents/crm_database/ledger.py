@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pipeline.crm_tables.telling import REJECTED, Told, Version, deletion, version
+from pipeline.crm_tables.telling import REJECTED, CurrentRecord, Version, deletion, version
 from pipeline.errors import ConfigurationError, TransientError
 
 _FORM: Final = 3
@@ -142,7 +142,7 @@ class Ledger:
         with self._writing():
             self._keep(state)
 
-    def take(self, table: str, rows: Sequence[tuple[str, Sequence[Told]]], state: State) -> int:
+    def take(self, table: str, rows: Sequence[tuple[str, Sequence[CurrentRecord]]], state: State) -> int:
         """Take in what rows tell now, each by its id, and where to go on; return how many records are new or changed.
 
         What a row told before and tells no more is taken back.

@@ -124,7 +124,7 @@ LAYOUT: Final = Layout(
                 deleted="deleted", is_optional=True,
             ),
             Related(
-                "emails_text", "emails_text", "email_id", ("email_id", "from_addr", "to_addrs", "cc_addrs"),
+                "emails_text", "emails_text", "email_id", ("email_id", "from_addr", "to_addrs"),
                 is_optional=True,
             ),
             _beans("cases", Link("cases", "bean_id", "id", ("id", "account_id"), deleted="deleted")),

@@ -45,7 +45,7 @@ _TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CurrentRecord:
     """A record as a row tells it now. `changed_at`: microseconds since 1970, None where nothing says it.
 
     `left` is what a deletion of it would say, None where there is nothing to take back.
@@ -81,7 +81,7 @@ def tell(
     related: Mapping[str, Sequence[Row]],
     changed: datetime | None,
     context: ReadContext,
-) -> list[Told]:
+) -> list[CurrentRecord]:
     """Return the records that a row tells, none where it is no record of the CRM.
 
     `changed` is the latest change. Times that name no zone are in that of the context.
@@ -99,10 +99,10 @@ def tell(
         {name: value for name, value in row.items() if value is not None}
     )
     fields = {"kind": REJECTED, "reason": reason, "raw_text": shown}
-    return [Told(row_id, fields, _digest(fields, changed_at), changed_at, None)]
+    return [CurrentRecord(row_id, fields, _digest(fields, changed_at), changed_at, None)]
 
 
-def version(table: str, told: Told, known_at: int | None, is_known: bool, read_at: int) -> Version:
+def version(table: str, told: CurrentRecord, known_at: int | None, is_known: bool, read_at: int) -> Version:
     """Return the version of a record that is new or has changed. `known_at`: when the last one changed.
 
     `read_at` stands in for the time of a change that nothing tells. Microseconds since 1970.
@@ -131,7 +131,7 @@ def from_ticks(ticks: int) -> datetime:
     return _EPOCH + ticks * _TICK
 
 
-def _records(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> list[Told]:
+def _records(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> list[CurrentRecord]:
     """Return a record; one that is tied to several accounts alone becomes one for each, as it is in the end.
 
     Every record that ever came of a row is known by its id then, so that one can be taken back.
@@ -144,7 +144,7 @@ def _records(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> list[Tol
     return [_told(each, changed_at, zone) for each in ({**fields, "account_ids": [], "deleted": True}, *parts)]
 
 
-def _told(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> Told:
+def _told(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> CurrentRecord:
     kind = fields["kind"]
     record = RECORD_MODELS[kind].model_validate(fields)
     said = getattr(record, "updated_at", None)
@@ -163,7 +163,7 @@ def _told(fields: Fields, changed_at: int | None, zone: ZoneInfo) -> Told:
     if kind != "user" and not plain.get("deleted"):
         keep = _LEFT | {"account_id"} if kind == "account" else _LEFT
         left = orjson.dumps({name: value for name, value in plain.items() if name in keep})
-    return Told(str(plain[_IDS[kind]]), plain, _digest(plain, changed_at), changed_at, left)
+    return CurrentRecord(str(plain[_IDS[kind]]), plain, _digest(plain, changed_at), changed_at, left)
 
 
 def _version(table: str, record_id: str, fields: Mapping[str, Any], changed_at: int | None) -> Version:

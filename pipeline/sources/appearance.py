@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pipeline.sources.canonical import sniff_delimiter
+from pipeline.sources.headers import sniff_delimiter
 
 _DELIMITER_NAMES: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _MAGIC: Final = {

@@ -18,6 +18,7 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.json_text import load_json
 from pipeline.sources.canonical_records import RecordGatherer, explain
 from pipeline.sources.column_mapping import ColumnMapping, kinds_of
+from pipeline.sources.headers import column_names, sniff_delimiter
 from pipeline.sources.mapped_json import read_mapped_json
 from pipeline.sources.mapped_rows import ALL_FIELDS, BATCH_RECORDS, RECORDS, Rows
 from pipeline.sources.parquet_tables import PARQUET, open_parquet, rows_of
@@ -28,7 +29,6 @@ from pipeline.sources.reading import (
     blocks,
     group_records,
     numbered_lines,
-    split_fields,
 )
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.source_options import encoding_option
@@ -37,7 +37,6 @@ from schemas.facts import SCHEMAS
 from schemas.record import RECORD_MODELS
 
 BLOCK_BYTES: Final = 4 << 20
-DELIMITERS: Final = (",", ";", "\t", "|")
 
 _CARRIES: Final = frozenset(SCHEMAS)
 # The directory has its own parser, with checks that only a whole directory allows.
@@ -154,9 +153,7 @@ class CanonicalCsv:
         """Return a claim on a table whose columns are fields of one kind of record."""
         if sample.is_directory or b"\0" in sample.head[:4096]:
             return None
-        first = sample.head.decode("utf-8", "replace").lstrip("\ufeff\r\n").split("\n", 1)[0].rstrip("\r")
-        columns = [word_key(name) for name in split_fields(first, sniff_delimiter(first))[0]]
-        return _claim(columns)
+        return _claim([word_key(name) for name in column_names(sample.head)])
 
     def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
         """Yield batches of facts, in the order of the file. The position of a record is its first line.
@@ -309,15 +306,6 @@ def _kind_of(line: bytes) -> str | None:
         return None
     kind = values.get("kind") if isinstance(values, dict) else None
     return kind if isinstance(kind, str) and kind in RECORD_MODELS else None
-
-
-def sniff_delimiter(line: str) -> str:
-    """Return what stands between the columns of a header: the mark that gives most of them.
-
-    >>> sniff_delimiter('"a,b";c;d')
-    ';'
-    """
-    return max(DELIMITERS, key=lambda mark: len(split_fields(line, mark)[0]))
 
 
 def _delimiter_of(path: Path) -> str:

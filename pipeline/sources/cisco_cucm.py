@@ -16,7 +16,6 @@ from pipeline.parties import is_long_number
 from pipeline.sources.asterisk_layout import first_lines
 from pipeline.sources.call_ends import End, direction_between, end_of_number, is_machine, machine_patterns
 from pipeline.sources.call_times import epoch, seconds
-from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.cisco_columns import (
     FIELDS,
     NEEDED,
@@ -26,6 +25,7 @@ from pipeline.sources.cisco_columns import (
     names_of,
     shape_of,
 )
+from pipeline.sources.headers import sniff_delimiter
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.translation import Fields, renaming, require_columns, translated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -10,21 +10,21 @@ from typing import Any
 from pipeline.errors import InvalidRecord
 from pipeline.sources.beside import Tie
 from pipeline.sources.crm_values import Clock, flag_of, text_of
-from pipeline.sources.message_headers import message_key
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.translation import Fields
 
 
-def keys_of(call_id: object, message_id: object, parties: Collection[str]) -> list[str]:
+def keys_of(call_id: object, message_id: object) -> list[str]:
     """Return the keys that an activity carries: a telephone system's own id of a call, and an email's Message-ID.
 
-    `parties`: the addresses of an email, in lower case; see `message_key`.
+    The latter is masked, see `masked_key`.
 
-    >>> keys_of("77-1", "<a@mail.example>", ())
-    ['77-1', 'a@mail.example']
+    >>> keys_of("77-1", "<1275447987.2063@pony.example>")
+    ['77-1', 'x:c1efa7d4183173572d948a02']
     """
     keys = [text_of(call_id)[:1_000]]
     if written := text_of(message_id):
-        keys.append(message_key(written[:1_000], parties))
+        keys.append(masked_key(written[:1_000]))
     return [key for key in keys if key]
 
 

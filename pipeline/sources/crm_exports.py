@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from pipeline.errors import ConfigurationError
-from pipeline.sources.canonical import sniff_delimiter
+from pipeline.sources.headers import sniff_delimiter
 from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
 from pipeline.sources.reading import csv_records, head, split_fields
 from pipeline.sources.registry import Batch, ReadContext, is_own_name
@@ -55,7 +55,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Told(Generic[V]):
+class RecognisedTable(Generic[V]):
     """How a file holds records, and what they are."""
 
     layout: Layout
@@ -107,21 +107,23 @@ def _exported(folder: Path, changed_ns: int, count: int) -> Sequence[Path]:
     return tuple(sorted(files))
 
 
-def told_of(lists: Collection[str], tell: Callable[[Layout, bytes], V | None]) -> Callable[[Path], Told[V] | None]:
+def told_of(
+    lists: Collection[str], tell: Callable[[Layout, bytes], V | None]
+) -> Callable[[Path], RecognisedTable[V] | None]:
     """Return what tells how a sibling holds records and of what; once for each, as long as it stays as it is.
 
     Null for a file that tells nothing, or that cannot be opened.
     """
 
-    def read(path: Path) -> Told[V] | None:
+    def read(path: Path) -> RecognisedTable[V] | None:
         start = head(path, _GLANCE)
         layout = layout_of(start, lists)
         found = tell(layout, start)
-        return None if found is None else Told(layout, found)
+        return None if found is None else RecognisedTable(layout, found)
 
     known = remembered(read)
 
-    def ask(path: Path) -> Told[V] | None:
+    def ask(path: Path) -> RecognisedTable[V] | None:
         with suppress(OSError):
             return known(path)
         return None

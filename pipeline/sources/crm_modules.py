@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Protocol
 from pipeline.sources.beside import Beside, Tie
 from pipeline.sources.crm_columns import Columns, told_by
 from pipeline.sources.crm_exports import Layout
-from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject, as_far_as_it_goes, told_beside
+from pipeline.sources.crm_reader import CrmExport, Opened, RecognisedObject, as_far_as_it_goes, told_beside
 from pipeline.sources.crm_values import Clock
 from pipeline.sources.json_outline import first_members
 from pipeline.sources.registry import ReadContext
@@ -32,7 +32,7 @@ Tied = Callable[[str, str], Sequence[str]]
 """From a record's id and an object to the ids of that object that other tables tie the record to."""
 
 
-class Told(Protocol):
+class RowTranslation(Protocol):
     """A pure function from a row of a module, by documented names, to canonical records.
 
     Raises InvalidRecord, naming the field and never its value.
@@ -65,7 +65,7 @@ class ModuleExport(CrmExport):
     """Modules that are tables of pairs, or else are only looked up when those beside them are read."""
     needs: ClassVar[Mapping[str, frozenset[str]]]
     """Of modules whose records are tied by rows of others, those others; never a module by itself."""
-    told: ClassVar[Told]
+    told: ClassVar[RowTranslation]
 
     @abstractmethod
     def is_local(self, layout: Layout) -> bool:
@@ -83,7 +83,7 @@ class ModuleExport(CrmExport):
         """Return what gives the values of a record of a module, None where it is not told yet."""
         return Columns(self.fields, self.others, context)
 
-    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+    def tell(self, layout: Layout, start: bytes) -> RecognisedObject | None:
         """Return the module that a file holds, by its columns or by the members of its first record."""
         if layout.form is None:
             columns, what = layout.columns, "its columns are those of"
@@ -91,14 +91,14 @@ class ModuleExport(CrmExport):
             record = layout.first[0] if layout.first else first_members(start, layout.form)
             columns, what = tuple(record), "records of the interface:"
         module = self._module(columns)
-        return None if module is None else ToldObject(module, 0.9, f"{what} {module}")
+        return None if module is None else RecognisedObject(module, 0.9, f"{what} {module}")
 
-    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+    def require(self, told: RecognisedObject, layout: Layout, context: ReadContext) -> None:
         """Make sure that a table has ids."""
         if told.name not in self.tables and told.name != OTHER:
             self.columns(told.name, context).require("id", layout.columns, context.file)
 
-    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+    def open(self, path: Path, told: RecognisedObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
         """Return what reads the records of a file, with what lies beside it."""
         if told.name in self.tables or told.name == OTHER:
             return Opened(lambda _: (), lambda: (self._passed_over(told, context),))
@@ -126,7 +126,7 @@ class ModuleExport(CrmExport):
         names = self.columns(None).names(columns)
         return told_by(names, self.modules) if any(sign <= names for sign in self.signs) else None
 
-    def _passed_over(self, told: ToldObject, context: ReadContext) -> str:
+    def _passed_over(self, told: RecognisedObject, context: ReadContext) -> str:
         if told.name == OTHER:
             return f"{context.file}: {told.evidence}; it says nothing of interactions and gives nothing"
         return (

@@ -16,17 +16,17 @@ from typing import ClassVar
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.beside import Beside
-from pipeline.sources.crm_exports import Layout, Told, layout_of, siblings, told_of, without_progress
+from pipeline.sources.crm_exports import Layout, RecognisedTable, layout_of, siblings, told_of, without_progress
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, ReadContext, Recognition, Sample
 from pipeline.sources.translation import Translate, translated
 
 
 @dataclass(frozen=True)
-class ToldObject:
+class RecognisedObject:
     """An object that a file was told to hold, how surely (0-1), and by what; `ties` are the columns of a table of them.
 
-    >>> ToldObject("call", 0.9, "its columns are those of calls").name
+    >>> RecognisedObject("call", 0.9, "its columns are those of calls").name
     'call'
     """
 
@@ -61,11 +61,11 @@ class CrmExport(ABC):
     """How to export a file so that it can be told, in errors."""
 
     @abstractmethod
-    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+    def tell(self, layout: Layout, start: bytes) -> RecognisedObject | None:
         """Return the object that a file of this layout holds, None where it is none of this system's."""
 
     @abstractmethod
-    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+    def require(self, told: RecognisedObject, layout: Layout, context: ReadContext) -> None:
         """Make sure that a table has the columns without which nothing can be read.
 
         Raises:
@@ -73,7 +73,7 @@ class CrmExport(ABC):
         """
 
     @abstractmethod
-    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+    def open(self, path: Path, told: RecognisedObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
         """Return what reads the records of a file; what lies beside it is put into `beside` first."""
 
     def recognise(self, sample: Sample) -> Recognition | None:
@@ -106,12 +106,12 @@ class CrmExport(ABC):
             if warnings:
                 yield Batch({}, 0, warnings=warnings)
 
-    def _object(self, layout: Layout, start: bytes, context: ReadContext) -> ToldObject:
+    def _object(self, layout: Layout, start: bytes, context: ReadContext) -> RecognisedObject:
         wanted = context.options.get("object")
         if wanted is not None:
             if wanted not in self.objects:
                 raise ConfigurationError(f"object is {wanted!r}; expected one of {', '.join(self.objects)}")
-            return ToldObject(str(wanted), 1.0, "the configuration names it")
+            return RecognisedObject(str(wanted), 1.0, "the configuration names it")
         told = self.tell(layout, start)
         if told is None:
             raise ConfigurationError(
@@ -122,8 +122,8 @@ class CrmExport(ABC):
 
 
 def told_beside(
-    path: Path, context: ReadContext, lists: Sequence[str], tell: Callable[[Layout, bytes], ToldObject | None]
-) -> Iterator[tuple[Path, Layout, ToldObject]]:
+    path: Path, context: ReadContext, lists: Sequence[str], tell: Callable[[Layout, bytes], RecognisedObject | None]
+) -> Iterator[tuple[Path, Layout, RecognisedObject]]:
     """Yield the files that may say more of a file's records, how they hold theirs, and what they were told to hold.
 
     Raises:
@@ -137,8 +137,8 @@ def told_beside(
 
 @lru_cache(maxsize=32)
 def _asked(
-    lists: tuple[str, ...], tell: Callable[[Layout, bytes], ToldObject | None]
-) -> Callable[[Path], Told[ToldObject] | None]:
+    lists: tuple[str, ...], tell: Callable[[Layout, bytes], RecognisedObject | None]
+) -> Callable[[Path], RecognisedTable[RecognisedObject] | None]:
     """Return what tells of the siblings in one system's exports, the same for all files: it remembers them."""
     return told_of(lists, tell)
 

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from pipeline.columns import DAY, fact_table
 from pipeline.customers import Row, directory_entry
 from pipeline.errors import ConfigurationError, InvalidRecord
-from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.canonical_records import explain
 from pipeline.sources.column_mapping import ColumnMapping
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.headers import column_names, first_line, sniff_delimiter
+from pipeline.sources.reading import csv_records, head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.written_values import word_key
 from schemas.directory import COLUMNS, Representative
@@ -85,8 +85,7 @@ class DirectorySource:
         """Return a claim on a table with the columns of a directory."""
         if sample.is_directory:
             return None
-        first = sample.head.decode("utf-8", "replace").lstrip("\ufeff\r\n").split("\n", 1)[0].rstrip("\r")
-        columns = {word_key(name) for name in split_fields(first, sniff_delimiter(first))[0]}
+        columns = {word_key(name) for name in column_names(sample.head)}
         if columns & _TELLING and {"team"} <= columns and columns & {"function", *_REACHED_BY}:
             return Recognition(0.95, "its columns are those of a directory")
         return None
@@ -139,7 +138,7 @@ def _read_entries(path: Path, context: ReadContext) -> tuple[list[_Entry], list[
 
 
 def _delimiter(path: Path) -> str:
-    return sniff_delimiter(head(path, 4096).decode("utf-8", "replace").lstrip().split("\n", 1)[0])
+    return sniff_delimiter(first_line(head(path, 4096)))
 
 
 def _mapping(header: Sequence[str], context: ReadContext) -> ColumnMapping:

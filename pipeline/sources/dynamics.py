@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pipeline.sources.beside import Beside
 from pipeline.sources.crm_exports import Layout
-from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject
+from pipeline.sources.crm_reader import CrmExport, Opened, RecognisedObject
 from pipeline.sources.dynamics_objects import (
     ACTIVITIES,
     KEYS,
@@ -80,17 +80,17 @@ class Dynamics(CrmExport):
     holds = "a table of Dataverse"
     remedy = "export all of its columns"
 
-    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+    def tell(self, layout: Layout, start: bytes) -> RecognisedObject | None:
         """Return the table of an answer of the Web API, or of a table of Dataverse, by its columns."""
         return tell_layout(layout, start)
 
-    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+    def require(self, told: RecognisedObject, layout: Layout, context: ReadContext) -> None:
         """Make sure that a table has ids."""
         if told.name in _READ:
             key = KEYS.get(told.name, "activityid")
             require_columns(context, {*layout.columns, *map(logical_name, layout.columns)}, (key,), {})
 
-    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+    def open(self, path: Path, told: RecognisedObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
         """Return what reads the records of a file; activities are tied by who took part in them."""
         is_tied = told.name in (*ACTIVITIES, NOTE, OTHER)
         looked = look_beside(path, context, beside) if is_tied else (frozenset[str](), list[str]())
@@ -98,7 +98,7 @@ class Dynamics(CrmExport):
         return Opened(reader.tell, lambda: (*looked[1], *_warnings(told, reader, context)))
 
 
-def _warnings(told: ToldObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:
+def _warnings(told: RecognisedObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:
     if told.name == PARTY:
         yield (
             f"{context.file}: who took part in activities; it is looked up when those beside it are read, and gives "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.sources.crm_exports import Layout
-from pipeline.sources.crm_reader import ToldObject
+from pipeline.sources.crm_reader import RecognisedObject
 from pipeline.sources.crm_values import id_of, text_of
 
 POINTER: Final = "activitypointer"
@@ -174,22 +174,24 @@ def tell_record(record: Mapping[str, Any], is_row: bool) -> str | None:
     return None if is_row else _tell(logical_name(column) for column in record if "@" not in column)
 
 
-def tell_layout(layout: Layout, start: bytes) -> ToldObject | None:
+def tell_layout(layout: Layout, start: bytes) -> RecognisedObject | None:
     """Return the table that a file of this layout and beginning holds; None when it is not Dataverse's."""
     if layout.form is not None:
         context = _CONTEXT.search(start)
         if context is not None:
             name = _ENTITY_SETS.get(context[1].decode(), OTHER)
-            return ToldObject(name, 0.95, f"an answer of the Web API: {context[1].decode()}")
+            return RecognisedObject(name, 0.95, f"an answer of the Web API: {context[1].decode()}")
         record = layout.first[0] if layout.first else {}
         told = _tell(logical_name(column) for column in record if "@" not in column)
         has_marks = "@odata.etag" in record or any(_LOOKUP.fullmatch(column) for column in record)
-        return ToldObject(told, 0.9, f"records of the Web API: {told}") if told is not None and has_marks else None
+        return (
+            RecognisedObject(told, 0.9, f"records of the Web API: {told}") if told is not None and has_marks else None
+        )
     columns = {logical_name(column) for column in layout.columns}
     told = _tell(columns)
     if told is None or (told != PARTY and not columns & _OF_DATAVERSE):
         return None
-    return ToldObject(told, 0.9, f"its columns are those of Dataverse's table {told}")
+    return RecognisedObject(told, 0.9, f"its columns are those of Dataverse's table {told}")
 
 
 def _tell(names: Iterable[str]) -> str | None:

@@ -278,8 +278,7 @@ def _is_no_conversation(values: Mapping[str, Any]) -> bool:
 
 
 def _keys(values: Mapping[str, Any]) -> list[str]:
-    parties = {each for name in ("sender", "torecipients") for each in addresses_in(values.get(name))}
-    return keys_of(values.get("call_id"), values.get("messageid"), parties)
+    return keys_of(values.get("call_id"), values.get("messageid"))
 
 
 def _direction(values: Mapping[str, Any]) -> str | None:

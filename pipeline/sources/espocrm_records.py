@@ -134,7 +134,7 @@ def _activity(
             ended=("dateEnd", "dateStart") if is_talk and status == "held" else (),
         ),
         **_people(row),
-        "keys": keys_of(row.get("call_id"), row.get("messageId"), parties),
+        "keys": keys_of(row.get("call_id"), row.get("messageId")),
         "direction": _DIRECTIONS.get(text_of(row.get("direction")).casefold()),
         **version,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.canonical import sniff_delimiter
+from pipeline.sources.headers import sniff_delimiter
 from pipeline.sources.json_records import JsonRecord
 from pipeline.sources.reading import LongLine, blocks, group_records, head, numbered_lines, split_fields
 from pipeline.sources.written_values import InstantReader

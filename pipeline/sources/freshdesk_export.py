@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
 from pipeline.sources.call_times import stamp
-from pipeline.sources.canonical import sniff_delimiter
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.headers import folded_names
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.source_options import check_options, text_option
-from pipeline.sources.translation import Fields, renaming, require_columns, table_records, translated
+from pipeline.sources.translation import Fields, named_records, renaming, require_columns, translated
 from pipeline.sources.written_values import InstantReader
 
 # Fields and the names of their columns, in lower case.
@@ -67,7 +67,7 @@ class FreshdeskExport:
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a table with the names of Freshdesk's columns."""
-        if sample.is_directory or not (columns := _columns(sample.head)) >= _MARKS or _OTHER_DESK in columns:
+        if sample.is_directory or not (columns := folded_names(sample.head)) >= _MARKS or _OTHER_DESK in columns:
             return None
         return Recognition(0.9, "columns of exported tickets")
 
@@ -82,7 +82,7 @@ class FreshdeskExport:
         start = head(path)
         if not start:
             return
-        columns = _columns(start)
+        columns = folded_names(start)
         rename = renaming(context, _COLUMNS, _COLUMNS)
         require_columns(context, columns, _NEEDED, _COLUMNS)
         contact_field = text_option(context, "contact_field")
@@ -98,21 +98,7 @@ class FreshdeskExport:
             contact_id = value.get(contact_field.casefold()) if contact_field else None
             return _ticket({"updated_time": value.get(_OLDER_UPDATED), **rename(value)}, contact_id, context, reader)
 
-        records = table_records(csv_records(path, _delimiter(start)))
-        yield from translated(records, ticket, context, "line", path.stat().st_size, "ticket")
-
-
-def _first_line(start: bytes) -> str:
-    return start.decode("utf-8", "replace").lstrip("\ufeff\r\n").split("\n", 1)[0].rstrip("\r")
-
-
-def _delimiter(start: bytes) -> str:
-    return sniff_delimiter(_first_line(start))
-
-
-def _columns(start: bytes) -> set[str]:
-    line = _first_line(start)
-    return {name.strip().casefold() for name in split_fields(line, sniff_delimiter(line))[0]}
+        yield from translated(named_records(path, start), ticket, context, "line", path.stat().st_size, "ticket")
 
 
 def _ticket(value: Mapping[str, Any], contact_id: object, context: ReadContext, reader: InstantReader) -> Fields:

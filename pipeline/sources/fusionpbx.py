@@ -14,12 +14,11 @@ from typing import Any, Final
 from pipeline.errors import InvalidRecord
 from pipeline.sources.call_ends import End, end_of_number
 from pipeline.sources.call_times import epoch, seconds, stamp
-from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.freeswitch_channels import rang_in_vain, require_room
-from pipeline.sources.json_records import JsonRecord
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.headers import folded_names
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.translation import Fields, renaming, require_columns, table_records, translated
+from pipeline.sources.translation import Fields, named_records, renaming, require_columns, translated
 from pipeline.sources.written_values import InstantReader
 
 _FIELDS: Final = (
@@ -74,7 +73,7 @@ class FusionPbx:
 
     def recognise(self, sample: Sample) -> Recognition | None:
         """Return a claim on a table with the columns of v_xml_cdr."""
-        if sample.is_directory or not _columns(sample.head) >= _TABLE:
+        if sample.is_directory or not folded_names(sample.head) >= _TABLE:
             return None
         return Recognition(0.95, "its columns are those of FusionPBX's table v_xml_cdr")
 
@@ -87,9 +86,9 @@ class FusionPbx:
         """
         start = head(path)
         rename = renaming(context, _FIELDS, {})
-        require_columns(context, _columns(start), _NEEDED, {})
+        require_columns(context, folded_names(start), _NEEDED, {})
         told: set[str] = set()
-        for value in _values(path):
+        for value in _values(path, start):
             fields = rename(value)
             if _tells(fields) and (origin := _origin(fields)):
                 told.add(origin)
@@ -99,22 +98,12 @@ class FusionPbx:
         def leg(value: Mapping[str, Any]) -> Fields | Sequence[Fields]:
             return _leg(rename(value), told, reader)
 
-        yield from translated(_records(path), leg, context, "line", path.stat().st_size)
+        yield from translated(named_records(path, start), leg, context, "line", path.stat().st_size)
 
 
-def _columns(start: bytes) -> set[str]:
-    first = start.decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
-    return {name.strip().casefold() for name in split_fields(first, sniff_delimiter(first))[0]}
-
-
-def _records(path: Path) -> Iterator[JsonRecord]:
-    first = head(path).decode("utf-8", "replace").split("\n", 1)[0]
-    return table_records(csv_records(path, sniff_delimiter(first)))
-
-
-def _values(path: Path) -> Iterator[Mapping[str, Any]]:
+def _values(path: Path, start: bytes) -> Iterator[Mapping[str, Any]]:
     try:
-        for record in _records(path):
+        for record in named_records(path, start):
             yield record.value
     except InvalidRecord:
         return  # told when the records themselves are read

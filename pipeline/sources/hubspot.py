@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pipeline.sources.beside import Beside
 from pipeline.sources.crm_exports import Layout
-from pipeline.sources.crm_reader import CrmExport, Opened, ToldObject
+from pipeline.sources.crm_reader import CrmExport, Opened, RecognisedObject
 from pipeline.sources.hubspot_associations import LISTS, look_beside
 from pipeline.sources.hubspot_objects import (
     ACTIVITIES,
@@ -83,16 +83,16 @@ class HubSpot(CrmExport):
     holds = "an object of HubSpot"
     remedy = "export the properties of its object"
 
-    def tell(self, layout: Layout, start: bytes) -> ToldObject | None:
+    def tell(self, layout: Layout, start: bytes) -> RecognisedObject | None:
         """Return the object of an answer of the interface, or of a warehouse table, by its properties."""
         return tell_layout(layout, start)
 
-    def require(self, told: ToldObject, layout: Layout, context: ReadContext) -> None:
+    def require(self, told: RecognisedObject, layout: Layout, context: ReadContext) -> None:
         """Make sure that a table has ids."""
         if told.name not in (TIES, OTHER):
             require_columns(context, {*layout.columns, *canonical_names(layout.columns)}, ("id",), {})
 
-    def open(self, path: Path, told: ToldObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
+    def open(self, path: Path, told: RecognisedObject, layout: Layout, context: ReadContext, beside: Beside) -> Opened:
         """Return what reads the records of a file; activities and tickets are tied by what lies beside them."""
         looked = (
             look_beside(path, told.name, context, beside) if told.name in _TIED else (frozenset[str](), list[str]())
@@ -102,7 +102,7 @@ class HubSpot(CrmExport):
         return Opened(reader.tell, lambda: (*looked[1], *_warnings(told, reader, context)))
 
 
-def _warnings(told: ToldObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:
+def _warnings(told: RecognisedObject, reader: RecordReader, context: ReadContext) -> Iterator[str]:
     if told.name == TIES:
         yield (
             f"{context.file}: a table of {' and '.join(told.ties)}; it is looked up when the activities and tickets "

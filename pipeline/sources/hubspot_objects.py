@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeline.sources.crm_exports import Layout
-from pipeline.sources.crm_reader import ToldObject
+from pipeline.sources.crm_reader import RecognisedObject
 from pipeline.sources.crm_values import text_of
 
 ACTIVITIES: Final = ("call", "email", "meeting", "note", "task", "communication")
@@ -174,7 +174,7 @@ def tell_record(record: Mapping[str, Any]) -> str | None:
     return _tell_names(names)
 
 
-def tell_layout(layout: Layout, start: bytes) -> ToldObject | None:
+def tell_layout(layout: Layout, start: bytes) -> RecognisedObject | None:
     """Return the object that a file of this layout and beginning holds; None when it is not HubSpot's.
 
     A table of calls may look like one of notes: then the first records say what they are.
@@ -187,18 +187,18 @@ def tell_layout(layout: Layout, start: bytes) -> ToldObject | None:
         if pair <= columns and columns - pair <= _OF_ASSOCIATIONS:
             is_sure = bool({"category", "type_id", "engagement_type"} & columns)
             names = tuple(sorted(pair))
-            return ToldObject(TIES, 0.95 if is_sure else 0.75, f"a table of ties: {' and '.join(names)}", names)
+            return RecognisedObject(TIES, 0.95 if is_sure else 0.75, f"a table of ties: {' and '.join(names)}", names)
     if "engagement_id" in columns:
         return _tell_activities(columns, plain, layout)
     if {"id", "type", "portal_id"} <= columns <= _ENGAGEMENT_TABLE:
-        return ToldObject(ENGAGEMENT, 0.9, "its columns are those of a warehouse table of engagements")
+        return RecognisedObject(ENGAGEMENT, 0.9, "its columns are those of a warehouse table of engagements")
     if {"owner_id", "email"} <= columns and {"active_user_id", "portal_id"} & columns:
-        return ToldObject("owner", 0.95, "its columns are those of a warehouse table of owners")
+        return RecognisedObject("owner", 0.95, "its columns are those of a warehouse table of owners")
     if {"id", "email", "primary_team_id"} <= columns:
-        return ToldObject("user", 0.9, "its columns are those of a warehouse table of users")
+        return RecognisedObject("user", 0.9, "its columns are those of a warehouse table of users")
     for words, what in _NOTHING.items():
         if frozenset(words.split()) <= columns and "_fivetran_synced" in columns:
-            return ToldObject(OTHER, 0.8, f"a warehouse table of {what}")
+            return RecognisedObject(OTHER, 0.8, f"a warehouse table of {what}")
     # Other systems have properties too: HubSpot's own begin with hs, or the connector has left its mark.
     is_of_hubspot = "_fivetran_synced" in columns or any(name.startswith(("hs_", "hubspot_")) for name in plain)
     if is_of_hubspot and (("id" in columns and len(columns - plain) > 1) or "hs_object_id" in plain):
@@ -206,52 +206,52 @@ def tell_layout(layout: Layout, start: bytes) -> ToldObject | None:
     return None
 
 
-def _tell_activities(columns: frozenset[str], plain: frozenset[str], layout: Layout) -> ToldObject | None:
+def _tell_activities(columns: frozenset[str], plain: frozenset[str], layout: Layout) -> RecognisedObject | None:
     """Return which activities a warehouse table with engagement_id holds."""
     name = _tell_activity(plain)
     if name is not None:
-        return ToldObject(name, 0.95, f"its columns are those of a warehouse table of {name}s")
+        return RecognisedObject(name, 0.95, f"its columns are those of a warehouse table of {name}s")
     for row in layout.first:
         told = TYPES.get(text_of(row.get("type")).upper())
         if told is not None and told.object_name in ACTIVITIES:
-            return ToldObject(told.object_name, 0.95, f"a warehouse table of engagements of type {row['type']}")
+            return RecognisedObject(told.object_name, 0.95, f"a warehouse table of engagements of type {row['type']}")
     best = max(_MARKS, key=lambda name: len(_MARKS[name] & columns))
     if len(_MARKS[best] & columns) > 1:
-        return ToldObject(best, 0.9, f"its columns are those of an older warehouse table of {best}s")
+        return RecognisedObject(best, 0.9, f"its columns are those of an older warehouse table of {best}s")
     if {"hs_createdate", "hs_timestamp"} & plain:
-        return ToldObject(ENGAGEMENT, 0.9, "its columns are those of a warehouse table of engagements")
+        return RecognisedObject(ENGAGEMENT, 0.9, "its columns are those of a warehouse table of engagements")
     if {"engagement_id", "body"} <= columns <= {"engagement_id", "body", "_fivetran_synced", "_fivetran_deleted"}:
-        return ToldObject("note", 0.8, "its columns are those of an older warehouse table of notes")
+        return RecognisedObject("note", 0.8, "its columns are those of an older warehouse table of notes")
     return None
 
 
-def _tell_properties(plain: frozenset[str]) -> ToldObject:
+def _tell_properties(plain: frozenset[str]) -> RecognisedObject:
     name = _tell_names(plain)
     if name is None or name == OTHER:
-        return ToldObject(OTHER, 0.7, "its columns are properties of HubSpot, of an object that is not read")
-    return ToldObject(name, 0.9, f"its columns are properties of a HubSpot {name}")
+        return RecognisedObject(OTHER, 0.7, "its columns are properties of HubSpot, of an object that is not read")
+    return RecognisedObject(name, 0.9, f"its columns are properties of a HubSpot {name}")
 
 
-def _tell_beginning(start: bytes) -> ToldObject | None:
+def _tell_beginning(start: bytes) -> RecognisedObject | None:
     """Return the object whose first record is longer than the beginning of a file: an email with a long body."""
     names = {match[1].decode() for match in _NAME_IN_JSON.finditer(start)}
     name = _tell_names(names) if {"id", "properties"} & names else None
-    return ToldObject(name, 0.8, f"objects of the interface: {name}") if name is not None else None
+    return RecognisedObject(name, 0.8, f"objects of the interface: {name}") if name is not None else None
 
 
-def _tell_document(layout: Layout) -> ToldObject | None:
+def _tell_document(layout: Layout) -> RecognisedObject | None:
     record = layout.first[0]
     name = tell_record(record)
     held = record.get("properties")
     if name == "owner":
-        return ToldObject("owner", 0.9, "owners of the interface") if "archived" in record else None
+        return RecognisedObject("owner", 0.9, "owners of the interface") if "archived" in record else None
     if "id" not in record or not isinstance(held, dict):
         return None
     is_of_hubspot = any(field.startswith(("hs_", "hubspot_")) for field in held)
     if is_of_hubspot or (name is not None and {"createdAt", "updatedAt"} & record.keys()):
         what = OTHER if name is None else name
         shown = "of a kind that is not read" if what == OTHER else what
-        return ToldObject(what, 0.7 if what == OTHER else 0.9, f"objects of the interface: {shown}")
+        return RecognisedObject(what, 0.7 if what == OTHER else 0.9, f"objects of the interface: {shown}")
     return None
 
 

@@ -309,9 +309,7 @@ def _is_no_conversation(values: Mapping[str, Any]) -> bool:
 
 
 def _keys(values: Mapping[str, Any]) -> list[str]:
-    names = ("hs_email_from_email", "hs_email_to_email", "hs_email_cc_email")
-    parties = {each for name in names for each in addresses_in(values.get(name))}
-    return keys_of(values.get("hs_call_external_id"), values.get("hs_email_message_id"), parties)
+    return keys_of(values.get("hs_call_external_id"), values.get("hs_email_message_id"))
 
 
 def _direction(values: Mapping[str, Any], kind: Kind) -> str | None:

@@ -20,7 +20,7 @@ from pipeline.sources.message_headers import (
     instant_of,
     is_automated,
     is_bulk,
-    message_key,
+    message_keys,
     read_date,
     received_instants,
     second_key,
@@ -55,6 +55,7 @@ _ROW: Final = (
     ("key", pa.string()),
     ("other_key", pa.string()),
     ("event_id", pa.string()),
+    ("session_id", pa.string()),
     ("from_token", pa.string()),
     ("from_domain", pa.string()),
     ("party_end", pa.int32()),
@@ -62,7 +63,7 @@ _ROW: Final = (
     ("bulk", pa.bool_()),
 )
 _ZERO: Final = pa.array([0], pa.int32())
-_Row = tuple[str, int, int, str, str | None, str | None, str | None, str | None, int, bool, bool]
+_Row = tuple[str, int, int, str, str | None, str | None, str | None, str | None, str | None, int, bool, bool]
 
 # The addresses of one header value; the tokens, and the domains' tokens, of those that are identifiers.
 _Addresses = tuple[tuple[str, ...], tuple[str, ...], tuple[str | None, ...]]
@@ -159,7 +160,8 @@ class MailFacts:
 
         visible = [address for role, (addresses, _, _) in recipients if role in ("to", "cc") for address in addresses]
         other_key = second_key(sender, visible, subject_core(fields.get(b"subject", b"")), sent_at)
-        event_id = message_key(_id_text(fields.get(b"message-id", b"")), (sender, *visible) if sender else visible)
+        written_id = _id_text(fields.get(b"message-id", b""))
+        event_id, masked_id = message_keys(written_id, (sender, *visible) if sender else visible)
         digest = hashlib.sha256(mailbox.encode("utf-8", "surrogatepass") + b"\0" + header).digest()
 
         for role, (_, tokens, domains) in recipients:
@@ -174,6 +176,7 @@ class MailFacts:
                 "m:" + event_id if event_id else other_key,
                 other_key if event_id else None,
                 event_id or None,
+                masked_id or None,
                 from_token,
                 from_domain,
                 len(self._party_tokens),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -110,7 +111,7 @@ class _MessageFile(NamedTuple):
     mailbox: str
 
 
-class _MessageFiles:
+class _MessageFiles(ABC):
     """What Maildirs and folders of messages have in common: one file per message."""
 
     carries = _CARRIES
@@ -132,8 +133,9 @@ class _MessageFiles:
         if facts.record_count or facts.warnings:
             yield facts.take()
 
+    @abstractmethod
     def _files(self, path: Path, facts: MailFacts) -> Iterator[_MessageFile]:
-        raise NotImplementedError
+        """Yield the files, in the order of their names."""
 
     def _messages(self, path: str, facts: MailFacts) -> Iterator[tuple[MessageHead, Unit]]:
         """Yield what is in one file, normally one message."""

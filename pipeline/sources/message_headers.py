@@ -110,7 +110,7 @@ _PERSON_INSIDE: Final = re.compile(
 
 
 def message_key(message_id: str, addresses: Collection[str] = ()) -> str:
-    """Return the form of a Message-ID under which mailboxes and CRM exports meet; empty when there is none.
+    """Return the form of a Message-ID under which mailboxes meet; empty when there is none.
 
     Brackets, folds and outer white space go, letter case stays. Some mail programs write a person's whole
     address into the Message-ID. Such an id is replaced by "x:" and 24 hexadecimal digits of its SHA-256, and
@@ -121,6 +121,34 @@ def message_key(message_id: str, addresses: Collection[str] = ()) -> str:
     >>> message_key(" <1275447987.2063@pony.example>\\r\\n"), message_key("<maija@example.com@host>")
     ('1275447987.2063@pony.example', 'x:53ffeea6dac96e92df0bf19e')
     """
+    return message_keys(message_id, addresses)[0]
+
+
+def message_keys(message_id: str, addresses: Collection[str] = ()) -> tuple[str, str]:
+    """Return the `message_key` and the `masked_key` of a Message-ID."""
+    text = _bare(message_id)
+    masked = _masked(text)
+    left, at, _ = text.rpartition("@")
+    is_revealing = _reveals_address(left if at else text) or (addresses and _holds_address(text.lower(), addresses))
+    return masked if is_revealing or len(text) > LONGEST_MESSAGE_ID else text, masked
+
+
+def masked_key(message_id: str) -> str:
+    """Return the form of a Message-ID under which CRM records meet mailboxes, masked; empty when there is none.
+
+    A CRM may know a message by its id alone, and cannot tell then whether it names somebody. A key of `message_key`
+    that is masked already stays as it is.
+
+    >>> masked_key("<1275447987.2063@pony.example>"), masked_key("x:53ffeea6dac96e92df0bf19e")
+    ('x:c1efa7d4183173572d948a02', 'x:53ffeea6dac96e92df0bf19e')
+    """
+    return _masked(_bare(message_id))
+
+
+_IS_MASKED: Final = re.compile(r"x:[0-9a-f]{24}").fullmatch
+
+
+def _bare(message_id: str) -> str:
     text = message_id.strip()
     if "\n" in text or "\r" in text:
         text = _FOLD.sub("", text)
@@ -128,12 +156,13 @@ def message_key(message_id: str, addresses: Collection[str] = ()) -> str:
     end = text.find(">", start)
     if start and end > start:
         text = text[start:end]
-    text = text.strip("<> \t")
-    left, at, _ = text.rpartition("@")
-    is_revealing = _reveals_address(left if at else text) or (addresses and _holds_address(text.lower(), addresses))
-    if is_revealing or len(text) > LONGEST_MESSAGE_ID:
-        return "x:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-    return text
+    return text.strip("<> \t")
+
+
+def _masked(text: str) -> str:
+    if not text or _IS_MASKED(text):
+        return text
+    return "x:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 def _reveals_address(left: str) -> bool:

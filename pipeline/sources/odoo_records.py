@@ -209,7 +209,7 @@ def _call(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied) ->
         **activity,
         "activity_kind": "call",
         **time_logged(clock, row, ("create_date",), ended=("date_closed", "date") if state == "done" else ()),
-        "keys": keys_of(row.get("call_id"), None, ()),
+        "keys": keys_of(row.get("call_id"), None),
         "direction": _DIRECTIONS.get(text_of(row.get("direction")).casefold()),
     }
     if state == "cancel":
@@ -243,7 +243,7 @@ def _message(activity: Fields, row: Mapping[str, Any], clock: Clock, tied: Tied)
         **activity,
         "activity_kind": kind,
         **time_logged(clock, row, ("create_date", "date"), sent=("date",) if is_mail and row.get("message_id") else ()),
-        "keys": keys_of(None, row.get("message_id") if is_mail else None, parties),
+        "keys": keys_of(None, row.get("message_id") if is_mail else None),
         "direction": "inbound" if is_mail and written == "email" else None,
     }
     author = reference(row.get("author_id"))

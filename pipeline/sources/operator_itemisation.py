@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.errors import ConfigurationError, InvalidRecord
-from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.column_mapping import ColumnMapping, field_names
+from pipeline.sources.headers import sniff_delimiter
 from pipeline.sources.itemisation_words import (
     columns_of,
     direction_of,

@@ -89,7 +89,7 @@ def _activity(record_id: str, row: Mapping[str, Any], clock: Clock, tied: Tied, 
             ended=("marked_as_done_time",) if is_done and kind in ("call", "meeting", "email") else (),
         ),
         **_people(row),
-        "keys": keys_of(row.get("call_id"), None, ()),
+        "keys": keys_of(row.get("call_id"), None),
         **version,
     }
     guests = (*_objects(row, "participants"), *_objects(row, "attendees"))
@@ -106,7 +106,7 @@ def _mail(record_id: str, row: Mapping[str, Any], clock: Clock, tied: Tied, vers
         "activity_kind": "email",
         **time_logged(clock, row, ("add_time", "message_time"), sent=("message_time",)),
         **_people(row),
-        "keys": keys_of(None, row.get("mua_message_id"), addresses),
+        "keys": keys_of(None, row.get("mua_message_id")),
         "direction": "outbound" if flag_of(row.get("sent_flag")) else "inbound",
         **version,
     }

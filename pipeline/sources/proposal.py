@@ -17,9 +17,9 @@ import phonenumbers
 
 from pipeline.errors import InvalidRecord
 from pipeline.identifiers import is_public_mail_domain
-from pipeline.sources.canonical import sniff_delimiter
 from pipeline.sources.column_mapping import required_fields
 from pipeline.sources.discovery import Input, Survey, Unknown
+from pipeline.sources.headers import first_line, sniff_delimiter
 from pipeline.sources.reading import csv_records, head, split_fields
 from pipeline.sources.written_values import word_key
 
@@ -253,7 +253,7 @@ def _header(path: Path) -> list[str]:
     """Return the names of a table's columns; none when it does not look like a table with a header."""
     if not path.is_file():
         return []
-    first = head(path, 4096).decode("utf-8", "replace").lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+    first = first_line(head(path, 4096))
     columns = [column.strip() for column in split_fields(first, sniff_delimiter(first))[0]]
     is_header = len(columns) > 1 and all(column and not any(map(str.isdigit, column)) for column in columns)
     return columns if is_header and not set("\0@") & set(first) else []
@@ -264,8 +264,7 @@ def _columns(path: Path) -> dict[str, list[str]]:
     header: list[str] | None = None
     columns: dict[str, list[str]] = {}
     try:
-        first = head(path, 4096).decode("utf-8", "replace").split("\n", 1)[0]
-        for record in csv_records(path, sniff_delimiter(first)):
+        for record in csv_records(path, sniff_delimiter(first_line(head(path, 4096)))):
             if header is None:
                 header = [word_key(name) for name in record.fields]
             elif not record.problem:

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.reading import CsvRecord
 from pipeline.sources.registry import Batch, DeadLetter, Format, ReadContext, Recognition, Sample
 from pipeline.sources.salesforce_dialect import Row, column_key, find_columns, place_fields
-from pipeline.sources.salesforce_objects import FIELDS, KNOWN_FIELDS, OTHER, ToldObject, tell_object
+from pipeline.sources.salesforce_objects import FIELDS, KNOWN_FIELDS, OTHER, RecognisedObject, tell_object
 from pipeline.sources.salesforce_options import RecordOptions, task_kind
 from pipeline.sources.salesforce_records import RecordReader
 from pipeline.sources.salesforce_siblings import EmailSiblings
@@ -255,7 +255,7 @@ def _object_of(table: Table, context: ReadContext) -> str:
     return told.name
 
 
-def _tell(table: Table, context: ReadContext) -> ToldObject | None:
+def _tell(table: Table, context: ReadContext) -> RecognisedObject | None:
     columns = find_columns(table.header)
     for field, column in context.mapping.items():
         if column_key(column) in columns:

@@ -125,7 +125,7 @@ _LEAST_SCORE: Final = 5
 
 
 @dataclass(frozen=True)
-class ToldObject:
+class RecognisedObject:
     """An object that a table was told to hold, how surely (0-1), and by what."""
 
     name: str
@@ -133,7 +133,7 @@ class ToldObject:
     evidence: str
 
 
-def tell_object(columns: Mapping[str, int], records: Iterable[Sequence[str]]) -> ToldObject | None:
+def tell_object(columns: Mapping[str, int], records: Iterable[Sequence[str]]) -> RecognisedObject | None:
     """Return the object that a table with these columns and first records holds; None when it is not Salesforce's.
 
     `columns` as from `find_columns`. An id that Salesforce gave decides; without one (no record, a Guid for
@@ -151,10 +151,12 @@ def tell_object(columns: Mapping[str, int], records: Iterable[Sequence[str]]) ->
     if score < _LEAST_SCORE:
         return None
     own = sorted(_MARKS[best].own & columns.keys())
-    return ToldObject(best, 0.6 if best == OTHER else min(0.9, 0.5 + 0.03 * score), f"columns {', '.join(own[:3])}")
+    return RecognisedObject(
+        best, 0.6 if best == OTHER else min(0.9, 0.5 + 0.03 * score), f"columns {', '.join(own[:3])}"
+    )
 
 
-def _told_by_id(record_id: str, best: str, columns: Mapping[str, int]) -> ToldObject | None:
+def _told_by_id(record_id: str, best: str, columns: Mapping[str, int]) -> RecognisedObject | None:
     name = _PREFIXES.get(record_id[:3])
     if name is None:  # relations of emails have no prefix that is published
         name = best if best == "EmailMessageRelation" and _MARKS[best].score(columns) >= _LEAST_SCORE else OTHER
@@ -164,7 +166,7 @@ def _told_by_id(record_id: str, best: str, columns: Mapping[str, int]) -> ToldOb
     if count < needed:
         return None
     confidence = (0.6 if name == OTHER else 0.75) if not count else 0.9 if name == OTHER else 0.98
-    return ToldObject(name, confidence, f"ids begin with {record_id[:3]}")
+    return RecognisedObject(name, confidence, f"ids begin with {record_id[:3]}")
 
 
 def _commonest_id(columns: Mapping[str, int], records: Iterable[Sequence[str]]) -> str | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.message_headers import message_key
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.salesforce_dialect import Moment, Row, local_day
 from pipeline.sources.salesforce_options import RecordOptions, event_kind, task_kind
@@ -18,8 +18,6 @@ PHONES: Final = ("Phone", "MobilePhone", "HomePhone", "OtherPhone", "AssistantPh
 ACCOUNT_PHONES: Final = (
     "Phone", "PersonMobilePhone", "PersonHomePhone", "PersonOtherPhone", "PersonAssistantPhone", "Fax",
 )  # fmt: skip
-_VISIBLE: Final = ("FromAddress", "ToAddress", "CcAddress")
-"""The parties that mailboxes see too: a Message-ID that holds one of them is masked alike in both."""
 _ADDRESS: Final = re.compile(r"[^\s;,<>\"]+@[^\s;,<>\"]+")
 _MAX_ADDRESSES: Final = 4_000
 """Characters of an address list that are looked at; Salesforce keeps no longer ones."""
@@ -149,8 +147,8 @@ class RecordReader:
         if what and what[:3] == "001" and what != account:
             accounts = (*accounts, what)
         keys = _listed(row.text("CallObject"))
-        if identifier := row.text("MessageIdentifier"):
-            keys = (*keys, message_key(identifier))
+        if message := masked_key(row.text("MessageIdentifier")):
+            keys = (*keys, message)
         call_type = row.text("CallType").lower()
         yield "activity", ActivityRow(
             raw_id, self._context.source, activity_id, kind, *logged, row.id("OwnerId"), row.id("CreatedById"),
@@ -190,8 +188,7 @@ class RecordReader:
         if case_id and not contacts and not accounts:
             case = self._siblings.case(case_id)
             contacts, accounts = (_listed(case.contact_id), _listed(case.account_id)) if case else ((), ())
-        text = "; ".join(row.text(field)[:_MAX_ADDRESSES] for field in _VISIBLE)
-        key = message_key(row.text("MessageIdentifier")[:1_000], frozenset(_ADDRESS.findall(text.lower())))
+        key = masked_key(row.text("MessageIdentifier")[:1_000])
         kind, tokens = "email", _listed(None)
         if case_id and not contacts and not accounts:
             # Part of a ticket that no customer is known for: it may show a silo, it is no trace.

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.columns import count_from, fact_table
-from pipeline.sources.message_headers import message_key
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.registry import ReadContext
 from pipeline.sources.salesforce_columns import TEXT, Columns, Moments, NotPlain, lists
 from pipeline.sources.salesforce_options import RecordOptions, subtype_kind, type_kind
@@ -193,7 +193,7 @@ class StretchReader:
         if what.null_count < len(what):
             is_account = pc.and_(pc.starts_with(what, "001"), pc.fill_null(pc.not_equal(what, account), True))
             what = pc.if_else(is_account, what, pa.scalar(None, TEXT))
-        message = columns.read("MessageIdentifier", lambda text: message_key(text) if text else None, TEXT)
+        message = columns.read("MessageIdentifier", lambda text: masked_key(text) or None, TEXT)
         return {
             "kind": kinds(columns),
             "logged_from": created.first,

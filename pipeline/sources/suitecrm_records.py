@@ -24,8 +24,8 @@ FIELDS: Final = (
     "id", "date_entered", "date_modified", "created_by", "assigned_user_id", "deleted", "status", "direction",
     "date_start", "date_end", "duration_hours", "duration_minutes", "date_due", "priority", "location", "join_url",
     "parent_type", "parent_id", "contact_id", "account_id", "filename", "portal_flag", "embed_flag", "type", "intent",
-    "message_id", "date_sent_received", "date_sent", "from_addr_name", "to_addrs_names", "cc_addrs_names",
-    "from_addr", "to_addrs", "cc_addrs", "call_id", "first_name", "last_name", "lead_source_description",
+    "message_id", "date_sent_received", "date_sent", "from_addr_name", "to_addrs_names",
+    "from_addr", "to_addrs", "call_id", "first_name", "last_name", "lead_source_description",
     "account_description", "converted", "website", "industry", "account_type", "billing_address_city",
     "ticker_symbol", "user_name", "is_admin", "user_hash", "case_number", "work_log", "resolution", *PHONES, *EMAILS,
     "lead_id", "meeting_id", "email_id", "bean_id", "bean_module", "email_address_id", "primary_address",
@@ -50,6 +50,8 @@ LINKS: Final[Mapping[str, tuple[str, str, str]]] = {
 
 _NOBODY: Final = frozenset({"not held", "cancelled", "canceled"})
 _UNSENT: Final = frozenset({"draft", "send_error"})
+# Columns of the table of texts, and what the interface calls them.
+_NOTED: Final = {"from_addr": "from_addr_name", "to_addrs": "to_addrs_names"}
 _PARENTS: Final = {
     "contacts": "contact", "contact": "contact", "leads": "contact", "lead": "contact", "prospects": "contact",
     "accounts": "account", "account": "account", "cases": "case", "case": "case",
@@ -111,8 +113,11 @@ def ties(module: str, row: Mapping[str, Any]) -> Iterator[Tie]:
         address = text_of(row.get("email_address"))[:1_000]
         pairs = ((id_of(row.get("id")), "address", address or None),)
     elif module == "emails_text":
-        parties = [each for name in ("from_addr", "to_addrs", "cc_addrs") for each in addresses_in(row.get(name))]
-        pairs = [(id_of(row.get("email_id")), "party", each) for each in parties]
+        pairs = [
+            (id_of(row.get("email_id")), name, each)
+            for column, name in _NOTED.items()
+            for each in addresses_in(row.get(column))
+        ]
     elif module == "cases":
         pairs = ((id_of(row.get("id")), "account", id_of(row.get("account_id"))),)
     else:
@@ -139,7 +144,7 @@ def _activity(
             ended=("date_end", "date_start") if is_talk and status == "held" else (),
         ),
         **_people(row),
-        "keys": keys_of(row.get("call_id"), row.get("message_id"), _parties(row)),
+        "keys": keys_of(row.get("call_id"), row.get("message_id")),
         "direction": _DIRECTIONS.get(text_of(row.get("direction" if module == "calls" else "type")).casefold()),
         **version,
     }
@@ -181,10 +186,5 @@ def _emails(record_id: str, row: Mapping[str, Any], tied: Tied) -> list[str]:
 
 def _noted(record_id: str, tied: Tied) -> Fields:
     """Return the parties of an email, which the table of emails itself has not."""
-    parties = tied(record_id, "party")
-    return {"cc_addrs_names": " ".join(parties)} if parties else {}
-
-
-def _parties(row: Mapping[str, Any]) -> set[str]:
-    names = ("from_addr_name", "to_addrs_names", "cc_addrs_names", "from_addr", "to_addrs", "cc_addrs")
-    return {address for name in names for address in addresses_in(row.get(name))}
+    noted = {name: " ".join(tied(record_id, name)) for name in _NOTED.values()}
+    return {name: parties for name, parties in noted.items() if parties}

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pipeline.errors import ConfigurationError, InvalidRecord
-from pipeline.sources.canonical import sniff_delimiter
-from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.headers import folded_names
+from pipeline.sources.json_records import first_record, form_of
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.teams_call_records import legs_of_record
 from pipeline.sources.teams_logs import FIELDS, NEEDED, OTHER_NAMES, leg_of_row
-from pipeline.sources.translation import Fields, renaming, require_columns, table_records, translated
+from pipeline.sources.translation import Fields, named_records, renaming, require_columns, translated
 from pipeline.sources.written_values import InstantReader
 
 _LISTS: Final = ("value",)
@@ -76,7 +76,7 @@ class Teams:
             return None
         form = form_of(sample.head, _LISTS)
         if form is None:
-            is_table = _columns(sample.head) >= _ROW_MARKS
+            is_table = folded_names(sample.head) >= _ROW_MARKS
             return Recognition(0.95, "its columns are those of a call log of Teams") if is_table else None
         record = first_record(sample.head, form)
         if record is None:
@@ -98,7 +98,7 @@ class Teams:
         form = form_of(start, _LISTS)
         rename = renaming(context, FIELDS, OTHER_NAMES)
         if form is None:
-            require_columns(context, _columns(start), NEEDED, OTHER_NAMES)
+            require_columns(context, folded_names(start), NEEDED, OTHER_NAMES)
         tenant = _tenant(context)
         reader = InstantReader()
 
@@ -111,7 +111,7 @@ class Teams:
             return leg_of_row(row, reader)
 
         unit: Literal["line", "record"] = "line" if form is None else form.unit
-        yield from translated(_records(path, form), legs, context, unit, size)
+        yield from translated(named_records(path, start, form), legs, context, unit, size)
 
 
 def _tenant(context: ReadContext) -> str | None:
@@ -119,21 +119,6 @@ def _tenant(context: ReadContext) -> str | None:
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ConfigurationError(f"{context.file}: options.tenant is {value!r}; expected the id of your tenant")
     return value.strip().casefold() if value else None
-
-
-def _records(path: Path, form: JsonForm | None) -> Iterator[JsonRecord]:
-    if form is not None:
-        return json_records(path, form)
-    return table_records(csv_records(path, sniff_delimiter(_first_line(head(path)))))
-
-
-def _columns(start: bytes) -> set[str]:
-    first = _first_line(start)
-    return {name.strip().casefold() for name in split_fields(first, sniff_delimiter(first))[0]}
-
-
-def _first_line(start: bytes) -> str:
-    return start.decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
 
 
 SOURCE: Final = Teams()

@@ -13,14 +13,14 @@ from typing import Any, Final
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.call_ends import is_machine, machine_patterns
 from pipeline.sources.call_times import utc_stamp
-from pipeline.sources.canonical import sniff_delimiter
+from pipeline.sources.headers import folded_names
 from pipeline.sources.json_outline import first_members
-from pipeline.sources.json_records import JsonForm, JsonRecord, form_of, json_records
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.json_records import form_of
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
 from pipeline.sources.source_options import check_options
 from pipeline.sources.threecx_types import EXTENSION, OUTSIDE, VOICEMAILS, type_of
-from pipeline.sources.translation import Fields, renaming, require_columns, table_records, translated
+from pipeline.sources.translation import Fields, named_records, renaming, require_columns, translated
 from pipeline.sources.written_values import InstantReader
 
 _NEEDED: Final = (
@@ -66,7 +66,7 @@ class ThreeCxLegs:
         if sample.is_directory:
             return None
         form = form_of(sample.head, _LISTS)
-        names = set(first_members(sample.head, form)) if form is not None else set(_columns(sample.head))
+        names = set(first_members(sample.head, form)) if form is not None else folded_names(sample.head)
         return Recognition(0.95, "columns of the table cdroutput") if names >= _MARKS else None
 
     def read(self, path: Path, context: ReadContext) -> Iterator[Batch]:
@@ -84,7 +84,7 @@ class ThreeCxLegs:
         form = form_of(start, _LISTS)
         rename = renaming(context, _FIELDS, {})
         if form is None:
-            require_columns(context, _columns(start), _NEEDED, {})
+            require_columns(context, folded_names(start), _NEEDED, {})
         elif not context.mapping and not first_members(start, form).keys() >= _MARKS:
             raise ConfigurationError(f"{context.file} holds no rows of cdroutput; leave out format")
 
@@ -92,22 +92,7 @@ class ThreeCxLegs:
             return _leg(rename(value), machines, reader)
 
         unit = "line" if form is None else form.unit
-        yield from translated(_records(path, start, form), leg, context, unit, path.stat().st_size)
-
-
-def _records(path: Path, start: bytes, form: JsonForm | None) -> Iterator[JsonRecord]:
-    if form is not None:
-        return json_records(path, form)
-    return table_records(csv_records(path, sniff_delimiter(_first_line(start))))
-
-
-def _first_line(start: bytes) -> str:
-    return start.decode("utf-8", "replace").lstrip("\ufeff\r\n").split("\n", 1)[0].rstrip("\r")
-
-
-def _columns(start: bytes) -> list[str]:
-    line = _first_line(start)
-    return [name.strip().casefold() for name in split_fields(line, sniff_delimiter(line))[0]]
+        yield from translated(named_records(path, start, form), leg, context, unit, path.stat().st_size)
 
 
 def _leg(value: Mapping[str, Any], machines: Sequence[str], reader: InstantReader) -> Fields:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.canonical_records import TEXT_LENGTH, RecordGatherer, explain
-from pipeline.sources.json_records import JsonRecord
-from pipeline.sources.reading import CsvRecord
+from pipeline.sources.headers import first_line, sniff_delimiter
+from pipeline.sources.json_records import JsonForm, JsonRecord, json_records
+from pipeline.sources.reading import CsvRecord, csv_records
 from pipeline.sources.registry import Batch, ReadContext
 from schemas.record import RECORD_MODELS
 
@@ -64,6 +66,19 @@ def translated(
     yield from gatherer.finish()
     if failure is not None:
         raise failure
+
+
+def named_records(path: Path, start: bytes, form: JsonForm | None = None) -> Iterator[JsonRecord]:
+    """Yield the objects of a JSON file of this form, or the rows of a table by the names of its header.
+
+    `start` is the beginning of the file.
+
+    Raises:
+        InvalidRecord: when a document is broken, or the header cannot be read.
+    """
+    if form is not None:
+        return json_records(path, form)
+    return table_records(csv_records(path, sniff_delimiter(first_line(start))))
 
 
 def table_records(records: Iterable[CsvRecord]) -> Iterator[JsonRecord]:

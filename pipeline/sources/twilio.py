@@ -17,11 +17,11 @@ from typing import Any, Final, Literal
 
 from pipeline.errors import InvalidRecord
 from pipeline.identifiers import WITHHELD_WORDS
-from pipeline.sources.canonical import sniff_delimiter
-from pipeline.sources.json_records import JsonForm, JsonRecord, first_record, form_of, json_records
-from pipeline.sources.reading import csv_records, head, split_fields
+from pipeline.sources.headers import folded_names
+from pipeline.sources.json_records import JsonForm, first_record, form_of
+from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, Format, ReadContext, Recognition, Sample
-from pipeline.sources.translation import renaming, require_columns, table_records, translated
+from pipeline.sources.translation import named_records, renaming, require_columns, translated
 
 _LISTS: Final = ("calls", "messages")
 _API: Final = b"/2010-04-01/Accounts/"
@@ -137,7 +137,7 @@ class Twilio:
         form = form_of(sample.head, _LISTS)
         if form is not None:
             return _claim_json(sample.head, form)
-        columns = _columns(sample.head)
+        columns = folded_names(sample.head)
         for table, what in ((_CALL_TABLE, "calls"), (_MESSAGE_TABLE, "messages")):
             if table <= columns:
                 return Recognition(0.95, f"its columns are those of a warehouse table of {what}")
@@ -154,36 +154,23 @@ class Twilio:
         """
         size, start = path.stat().st_size, head(path)
         form = form_of(start, _LISTS)
-        if form is None and (columns := _columns(start)) >= _NUMBER_TABLE and "direction" not in columns:
+        if form is None and (columns := folded_names(start)) >= _NUMBER_TABLE and "direction" not in columns:
             note = f"{context.file}: a table of numbers gives no events; list your own numbers in the directory"
             yield Batch({}, 0, size, warnings=(note,))
             return
         rename = renaming(context, _FIELDS, _OTHER_NAMES)
         if form is None:
-            require_columns(context, _columns(start), _NEEDED, _OTHER_NAMES)
+            require_columns(context, folded_names(start), _NEEDED, _OTHER_NAMES)
 
         def values() -> Iterator[Mapping[str, Any]]:
             with suppress(InvalidRecord):  # told when the records themselves are read
-                yield from (rename(record.value) for record in _records(path, form))
+                yield from (rename(record.value) for record in named_records(path, start, form))
 
         openings = _openings(values(), values)
         unit: Literal["line", "record"] = "line" if form is None else form.unit
-        yield from translated(_records(path, form), lambda value: _record(rename(value), openings), context, unit, size)
-
-
-def _records(path: Path, form: JsonForm | None) -> Iterator[JsonRecord]:
-    if form is not None:
-        return json_records(path, form)
-    return table_records(csv_records(path, sniff_delimiter(_first_line(head(path)))))
-
-
-def _columns(start: bytes) -> set[str]:
-    first = _first_line(start)
-    return {name.strip().casefold() for name in split_fields(first, sniff_delimiter(first))[0]}
-
-
-def _first_line(start: bytes) -> str:
-    return start.decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
+        yield from translated(
+            named_records(path, start, form), lambda value: _record(rename(value), openings), context, unit, size
+        )
 
 
 def _claim_json(start: bytes, form: JsonForm) -> Recognition | None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pipeline.errors import InvalidRecord
-from pipeline.sources.canonical import sniff_delimiter
+from pipeline.sources.headers import first_line, folded_names, sniff_delimiter
 from pipeline.sources.json_outline import first_members
 from pipeline.sources.json_records import JsonForm, JsonRecord, form_of, json_records
-from pipeline.sources.reading import csv_records, open_bytes, split_fields
+from pipeline.sources.reading import csv_records, open_bytes
 from pipeline.sources.translation import table_records
 
 Kind = Literal["ticket", "user", "comment", "audit", "chat", "ticket_chat", "chat_event", "other"]
@@ -51,11 +51,9 @@ def tell_table(start: bytes) -> Table | None:
     """Return what a file that begins like this holds; None when it is not of Zendesk."""
     whole = form_of(start)
     if whole is None:
-        line = start.decode("utf-8", "replace").split("\n", 1)[0].rstrip("\r")
-        delimiter = sniff_delimiter(line)
-        columns = frozenset(name.strip().lstrip("\ufeff").casefold() for name in split_fields(line, delimiter)[0])
+        columns = frozenset(folded_names(start))
         kind = object_of(dict.fromkeys(columns))
-        return Table(kind, delimiter, columns=columns) if kind is not None else None
+        return Table(kind, sniff_delimiter(first_line(start)), columns=columns) if kind is not None else None
     members = first_members(start, whole)
     kind = object_of(members)
     if kind is None and any(isinstance(members.get(name), dict) for name in _SINGLES) and _API.encode() in start:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.errors import InvalidRecord
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.translation import Fields
 from pipeline.sources.utc_instants import read_utc, utc_if_given
 from pipeline.sources.zendesk_objects import Kind, Table, flat, identity, parts_of
@@ -61,7 +62,7 @@ class Teller:
         ticket_id = _needed(fields, "id")
         requester_id, submitter_id = identity(fields.get("requester_id")), identity(fields.get("submitter_id"))
         requester = self._person(requester_id)
-        keys = (*self._around.chats.get(ticket_id, ()), _text(fields, "system_message_id"))
+        keys = (*self._around.chats.get(ticket_id, ()), _message_key(fields))
         yield {
             "kind": "ticket",
             "ticket_id": f"{self._source}:{ticket_id}",
@@ -98,7 +99,7 @@ class Teller:
         is_known = (author_id or "") in self._around.people
         is_ours = author.is_ours if is_known else origin is not None and author_id != origin.requester_id
         customer = self._person(origin.requester_id) if is_ours and origin is not None else author
-        keys = (call["call_id"] if call else None, _text(fields, "system_message_id"))
+        keys = (call["call_id"] if call else None, _message_key(fields))
         yield {
             "kind": "ticket",
             "ticket_id": f"{self._source}:comment:{comment_id}",
@@ -236,6 +237,10 @@ def _needed(fields: Mapping[str, Any], name: str) -> str:
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     return value.strip() or None if isinstance(value, str) else None
+
+
+def _message_key(fields: Mapping[str, Any]) -> str | None:
+    return masked_key(_text(fields, "system_message_id") or "") or None
 
 
 def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -118,7 +118,7 @@ def _activity(module: str, record_id: str, row: Mapping[str, Any], clock: Clock,
             clock, row, ("Created_Time",), ended=("Call_Start_Time",) if is_call and not statuses & _PLANNED else ()
         ),
         **_people(row),
-        "keys": keys_of(row.get("Telephony_External_ID__s"), None, ()),
+        "keys": keys_of(row.get("Telephony_External_ID__s"), None),
         "direction": _DIRECTIONS.get(text_of(row.get("Call_Type")).casefold()),
         **version,
     }
@@ -146,7 +146,7 @@ def _email(record_id: str, row: Mapping[str, Any], clock: Clock, tied: Tied, ver
         **time_logged(clock, row, ("sent_time", "time", "Created_Time")),
         **_people(row),
         # The interface's own id of an email is no Message-ID.
-        "keys": keys_of(None, row.get("message_id") if "@" in text_of(row.get("message_id")) else None, parties),
+        "keys": keys_of(None, row.get("message_id") if "@" in text_of(row.get("message_id")) else None),
         "direction": "outbound" if is_sent else "inbound",
         **version,
     }

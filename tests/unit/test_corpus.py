@@ -19,6 +19,14 @@ def test_a_file_is_recognised_as_what_it_is(path: Path) -> None:
     assert recognised(path) == path.relative_to(CORPUS).parts[0]
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.suffix == ".csv"], ids=lambda path: path.name)
+def test_what_spreadsheets_write_before_a_table_hides_it_from_nobody(path: Path, tmp_path: Path) -> None:
+    for before in (b"\xef\xbb\xbf", b"\r\n"):
+        saved = tmp_path / path.name
+        saved.write_bytes(before + path.read_bytes())
+        assert recognised(saved) == path.relative_to(CORPUS).parts[0]
+
+
 def test_a_folder_of_mail_is_recognised_as_what_it_is() -> None:
     assert recognised(CORPUS / "maildir" / "box") == "maildir"
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.hubspot import SOURCE
-from pipeline.sources.message_headers import message_key
+from pipeline.sources.message_headers import masked_key, message_key
 from pipeline.sources.registry import Batch, Sample
 from tests import parsing
 from tests.parsing import address, letters, phone, recognised, rows
@@ -249,7 +249,7 @@ def test_older_tables_take_times_and_owners_from_the_table_of_all_engagements(tm
     assert [(row["activity_id"], row["kind"], row["logged_from"], row["owner_id"], row["keys"]) for row in found] == [
         ("note:301", "note", datetime(2024, 3, 5, 10), "owner:77", []),
         ("call:101", "call", datetime(2024, 3, 4, 9, 12, 0, 500000), "owner:77", ["aircall-9"]),
-        ("email:201", "email", datetime(2024, 3, 4, 8), None, ["A1.b2@mail.example"]),
+        ("email:201", "email", datetime(2024, 3, 4, 8), None, [masked_key("A1.b2@mail.example")]),
     ]
     assert {tuple(row["contact_ids"]) for row in found} == {("contact:501",)}
     assert [row["direction"] for row in found] == [None, None, "inbound"]

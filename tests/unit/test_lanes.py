@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline import lanes as module
-from pipeline.lanes import Lanes, Told, latest
+from pipeline.lanes import LaneReach, Lanes, latest
 from tests.records import DAY, MONDAY, activity, call, contact, tables
 
 NOON_MS = 4_000_000_000_000
@@ -24,7 +24,7 @@ def after(told: Iterable[tuple[float, dict[str, float]]], lanes: Lanes | None = 
     """Hear messages: seconds, and how many days after Monday each lane has come."""
     lanes = lanes or Lanes()
     for second, reached in told:
-        message = Told(NOON_MS + round(second * 1000), {name: days(day) for name, day in reached.items()})
+        message = LaneReach(NOON_MS + round(second * 1000), {name: days(day) for name, day in reached.items()})
         lanes = lanes.after(message)
     return lanes
 

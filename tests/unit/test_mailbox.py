@@ -24,6 +24,7 @@ from pipeline.identifiers import Identifiers
 from pipeline.sources import mailbox as module
 from pipeline.sources.mailbox import SOURCES, EmlSource, MaildirSource, MboxSource
 from pipeline.sources.mbox_stream import HEADER_LIMIT
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.reading import head
 from pipeline.sources.registry import Batch, DeadLetter, ReadContext, Sample, Source
 from schemas.facts import OBSERVATION
@@ -148,6 +149,7 @@ def test_a_message_becomes_one_observation(tmp_path: Path) -> None:
         "key": "m:20260302.1@mail.example",
         "other_keys": [second_key],
         "event_id": "20260302.1@mail.example",
+        "session_id": masked_key("20260302.1@mail.example"),
         "from_token": token("maija@firm.example"),
         "from_domain": domain("maija@firm.example"),
         "parties": [{"role": "to", "token": token("sales@ours.example"), "domain": domain("sales@ours.example")}],

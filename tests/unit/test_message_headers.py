@@ -18,6 +18,7 @@ from pipeline.sources.message_headers import (
     instant_of,
     is_automated,
     is_bulk,
+    masked_key,
     message_key,
     read_addresses,
     read_date,
@@ -95,6 +96,18 @@ def test_a_message_id_that_names_nobody_stays_in_clear(plain: str) -> None:
 def test_a_message_id_that_is_one_of_the_messages_own_addresses_is_hashed() -> None:
     assert message_key("<maija@example.com>", ["maija@example.com"]).startswith("x:")
     assert message_key("<77.Maija@Example.com>", ["maija@example.com"]).startswith("x:")
+
+
+@pytest.mark.parametrize("message_id", ["<20260301.77@mail.example>", "<77.maija@example.com>", "<maija@a.fi@host>"])
+def test_a_crm_that_knows_an_email_by_its_id_alone_meets_it_whatever_mailboxes_see_in_it(message_id: str) -> None:
+    alone = masked_key(message_id)
+
+    assert alone.startswith("x:")
+    assert alone == masked_key(message_key(message_id)) == masked_key(message_key(message_id, ["maija@example.com"]))
+
+
+def test_nothing_is_masked_where_there_is_no_message_id() -> None:
+    assert (masked_key(""), masked_key(" <> ")) == ("", "")
 
 
 def test_an_address_that_is_only_part_of_a_longer_word_reveals_nothing() -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from pipeline.identifiers import Identifiers
 from pipeline.normalise import Normaliser
-from pipeline.sources.message_headers import message_key, second_key, subject_core
+from pipeline.sources.message_headers import masked_key, message_key, second_key, subject_core
 from pipeline.sources.registry import ReadContext
 from schemas.facts import SCHEMAS
 from schemas.record import CanonicalRecord
@@ -424,13 +424,35 @@ def test_an_activity_lies_between_the_ends_of_its_precision(
     assert (row["logged_from"], row["logged_to"], row["precision"]) == (first, last, precision)
 
 
+@pytest.mark.parametrize("kind", ["call", "note", "task", "other"])
+def test_an_activity_meets_a_call_whose_id_is_written_like_a_message_id(kind: str) -> None:
+    call_id = "a84b4c76e66710@10.0.0.1"
+    facts, _ = normalised(
+        {"kind": "call", "call_id": call_id, "started_at": START, "talk_seconds": 60, "from": "+358401234567"},
+        {"kind": "activity", "activity_id": "t1", "activity_kind": kind, "logged_at": START, "keys": [call_id]},
+    )
+    (leg,), (activity,) = facts["observation"], facts["activity"]
+    assert {leg["event_id"], leg["session_id"]} & set(activity["keys"])
+
+
+@pytest.mark.parametrize("kind", ["email", "note", "task", "other"])
+def test_an_activity_meets_an_email_whose_id_holds_the_address_of_its_sender(kind: str) -> None:
+    message_id = "<77.maija@customer.fi>"
+    facts, _ = normalised(
+        {"kind": "email", "message_id": message_id, "sent_at": START, "from": "maija@customer.fi", "to": ["us@our.fi"]},
+        {"kind": "activity", "activity_id": "t1", "activity_kind": kind, "logged_at": START, "keys": [message_id]},
+    )
+    (mail,), (activity,) = facts["observation"], facts["activity"]
+    assert {mail["event_id"], mail["session_id"]} & set(activity["keys"])
+
+
 def test_an_activity_carries_the_keys_of_interactions_as_these_have_them() -> None:
     facts, _ = normalised(
         {"kind": "activity", "activity_id": "t1", "activity_kind": "email", "logged_at": START, "owner_id": "u1",
          "keys": ["<A1.b2@mail.customer.fi>", " 1714630504.17 ", ""], "contact_ids": ["c1", "c1", ""]}
     )  # fmt: skip
     (row,) = facts["activity"]
-    assert row["keys"] == ["1714630504.17", "A1.b2@mail.customer.fi"]
+    assert row["keys"] == ["1714630504.17", masked_key("A1.b2@mail.customer.fi")]
     assert (row["contact_ids"], row["account_ids"], row["owner_id"]) == (["c1"], [], "u1")
 
 

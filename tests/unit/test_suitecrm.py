@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigurationError, InvalidRecord
 from pipeline.sources.crm_modules import untied
 from pipeline.sources.crm_values import Clock
+from pipeline.sources.message_headers import masked_key
 from pipeline.sources.registry import Batch
 from pipeline.sources.suitecrm import SOURCE
 from pipeline.sources.suitecrm_records import told
@@ -98,7 +99,7 @@ def test_an_email_counts_at_its_own_time_for_each_contact_and_a_draft_is_none(tm
     kept = [row for row in rows(found, "activity") if not row["deleted"]]
 
     assert [(row["contact_ids"], row["logged_from"], row["keys"]) for row in kept] == [
-        ([other], datetime(2024, 3, 4, 8), ["A1.b2@mail.example"]) for other in (CONTACT, OTHER)
+        ([other], datetime(2024, 3, 4, 8), [masked_key("A1.b2@mail.example")]) for other in (CONTACT, OTHER)
     ]
 
 
@@ -108,6 +109,20 @@ def test_an_email_on_a_case_that_no_customer_is_known_for_is_a_part_of_a_ticket(
         "assigned_user_id": USER, "intent": "pick", "type": "inbound", "status": "read", "parent_type": "Cases",
         "parent_id": "k1", "from_addr_name": f"Maija <{MAIJA}>",
     }  # fmt: skip
+
+    found = activity(read(SOURCE, [table(tmp_path, "emails.csv", mail)]))
+
+    assert (found["kind"], found["tokens"]) == ("ticket", [address(MAIJA)])
+
+
+def test_the_table_of_texts_says_who_asked_in_an_email_on_a_case(tmp_path: Path) -> None:
+    mail = {
+        "id": "f1", "date_entered": "2024-03-04 10:30:00", "date_modified": "2024-03-04 10:30:00", "deleted": "0",
+        "assigned_user_id": USER, "intent": "pick", "type": "inbound", "status": "read", "parent_type": "Cases",
+        "parent_id": "k1",
+    }  # fmt: skip
+    text = {"email_id": "f1", "from_addr": f"Maija <{MAIJA}>", "to_addrs": "help@ours.example", "deleted": "0"}
+    table(tmp_path, "emails_text.csv", text)
 
     found = activity(read(SOURCE, [table(tmp_path, "emails.csv", mail)]))
 
