@@ -43,6 +43,11 @@ class Broker(MemoryLog):
             raise self.error
         return super().append(drafts)
 
+    def end(self, topic: str, partition: int) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().end(topic, partition)
+
     def messages(self) -> list[dict[str, Any]]:
         """Return all that it keeps."""
         return [orjson.loads(entry.value or b"") for topic in RAW_TOPICS for entry in self.read(topic, 0, 0, 10**9)]

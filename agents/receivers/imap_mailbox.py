@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from imapclient import IMAPClient, SocketTimeout
+from imapclient import imap_utf7
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
+from agents.receivers.imap_client import BoundedClient
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.sources.mbox_stream import HEADER_LIMIT
 
@@ -22,13 +23,15 @@ from pipeline.sources.mbox_stream import HEADER_LIMIT
 # can answer in a line that the library reads.
 BATCH: Final = 200
 _SPAN: Final = 50_000
-# Unit: seconds. An end is noticed within the beat.
-_TIMEOUT: Final = 30.0
-_CONNECT_TIMEOUT: Final = 5.0
+# UIDs have 32 bits.
+_MOST_UIDS: Final = 1 << 32
+# An end is noticed within this time. Unit: seconds.
 _BEAT: Final = 1.0
 _NOT_ASKED: Final = frozenset({b"\\noselect", b"\\nonexistent"})
 _NOT_SENT: Final = frozenset({b"\\drafts", b"\\junk"})
 _HEADER: Final = f"BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>"
+# The largest answer that is asked for: a batch of headers, with what stands around each.
+_MOST_BYTES: Final = BATCH * (HEADER_LIMIT + 1_024) + 1_000_000
 
 _Found = TypeVar("_Found")
 
@@ -77,24 +80,21 @@ class Mailbox:
         secret = self._secret()
         try:
             is_tls = self._tls is not None and not self._is_starttls
-            self._client = IMAPClient(
-                self._host,
-                self._port or (993 if is_tls else 143),
-                ssl=is_tls,
-                ssl_context=self._tls if is_tls else None,
-                timeout=SocketTimeout(_CONNECT_TIMEOUT, _TIMEOUT),
-            )
+            port = self._port or (993 if is_tls else 143)
+            self._client = BoundedClient(self._host, port, self._tls if is_tls else None, _MOST_BYTES)
             if self._is_starttls:
-                self._client.starttls(ssl_context=self._tls)
+                with self._client.answering():
+                    self._client.starttls(ssl_context=self._tls)
         except ssl.SSLCertVerificationError as error:
             raise TransientError(f"its certificate is not trusted: {error.verify_message}; see ca_file") from None
         except (OSError, IMAPClientError) as error:
             raise TransientError(f"cannot be reached: {_reason(error)}") from None
         try:
-            if self._is_oauth2:
-                self._client.oauth2_login(self._username, secret)
-            else:
-                self._client.login(self._username, secret)
+            with self._client.answering():
+                if self._is_oauth2:
+                    self._client.oauth2_login(self._username, secret)
+                else:
+                    self._client.login(self._username, secret)
         except LoginError:
             raise TransientError("the server refuses the user name or the secret") from None
         except (OSError, IMAPClientError) as error:
@@ -103,11 +103,7 @@ class Mailbox:
     def folders(self, wanted: Sequence[str]) -> list[str]:
         """Return the names of the folders that are wanted, in that order."""
         found: dict[str, None] = {}
-        listed = [
-            (str(name), frozenset(flag.lower() for flag in flags))
-            for flags, _, name in self._ask(lambda client: client.list_folders())
-        ]
-        listed = [(name, flags) for name, flags in listed if not flags & _NOT_ASKED]
+        listed = [(name, flags) for name, flags in self._ask(_listed) if not flags & _NOT_ASKED]
         for pattern in wanted:
             if pattern.startswith("\\"):
                 flag = pattern.lower().encode()
@@ -177,7 +173,7 @@ class Mailbox:
         """End the session."""
         client, self._client, self._selected = self._client, None, None
         if client is not None:
-            with suppress(OSError, IMAPClientError):
+            with suppress(OSError, IMAPClientError, TransientError), client.answering():
                 client.logout()
             with suppress(OSError, IMAPClientError):
                 client.shutdown()
@@ -194,7 +190,8 @@ class Mailbox:
         if self._is_cut.is_set():
             raise TransientError("ended")
         try:
-            return question(self._client)
+            with self._client.answering():
+                return question(self._client)
         except (OSError, IMAPClientAbortError) as error:
             raise TransientError(f"the connection failed: {_reason(error)}") from None
         except (IMAPClientError, LookupError, ValueError) as error:
@@ -216,8 +213,26 @@ def tls_context(tls: str, ca_file: str | None) -> ssl.SSLContext | None:
         raise ConfigurationError(f"ca_file {ca_file} cannot be used: {reason}; expected a PEM file") from None
 
 
+def _listed(client: Any) -> list[tuple[str, frozenset[bytes]]]:
+    """Return the folders and their flags, without those whose name cannot be read: the library would give none then."""
+    client.folder_encode = False
+    try:
+        said = client.list_folders()
+    finally:
+        client.folder_encode = True
+    found = []
+    for flags, _, name in said:
+        with suppress(ValueError):
+            named = imap_utf7.decode(name) if isinstance(name, bytes) else str(name)
+            found.append((named, frozenset(flag.lower() for flag in flags)))
+    return found
+
+
 def _state(said: Any) -> FolderState:
-    return FolderState(int(said[b"UIDVALIDITY"]), int(said[b"UIDNEXT"]))
+    state = FolderState(int(said[b"UIDVALIDITY"]), int(said[b"UIDNEXT"]))
+    if not 0 < state.next_uid <= _MOST_UIDS:
+        raise Refusal(f"the server's answer is of no use: {state.next_uid} is no UID")
+    return state
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,6 @@ from agents.receivers.mail_feeds import mail_feed
 from agents.receivers.outbox import Outbox
 from agents.receivers.positions import Positions
 from agents.receivers.reading import Reader
-from agents.receivers.running import Receiver
 from agents.receivers.site import Entry, Make, Site
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.journaled import delivered
@@ -58,21 +57,9 @@ def prepare_imap(site: Site, entries: Sequence[Entry[ImapReceiver]]) -> Sequence
             settings.authentication == "oauth2",
         )
         feed = mail_feed(site, settings.source, f"imap/{settings.address or settings.username}")
-        makers.append(partial(_make, site, feed, mailbox, settings, f"imap {settings.host}, {entry.where}"))
+        name = f"imap {settings.host}, {entry.where}"
+        makers.append(partial(ImapWatcher, feed, mailbox, settings, name, tell=site.tell))
     return makers
-
-
-def _make(
-    site: Site,
-    feed: Feed,
-    mailbox: Mailbox,
-    settings: ImapReceiver,
-    name: str,
-    positions: Positions,
-    outbox: Outbox,
-    reader: Reader,
-) -> Receiver:
-    return ImapWatcher(feed, mailbox, settings, name, positions, outbox, reader, site.tell)
 
 
 def _secret(site: Site, entry: Entry[ImapReceiver]) -> str:

@@ -13,8 +13,8 @@ from typing import Final
 from pipeline.errors import BypassflowError, TransientError
 from pipeline.raw_topics import TOPIC_OF_IDENTIFIERS
 from pipeline.received import Publication
+from schemas.announcements import Announcement
 from schemas.log import Draft, Log
-from schemas.telling import Told
 
 # What is sent together: many senders share the wait for one confirmation.
 _MOST_RECORDS: Final = 2_000
@@ -209,7 +209,7 @@ class Outbox:
         if problem is None:
             if self._is_broker_away:
                 self._is_broker_away = False
-                self._tell(Told("the broker is back", "broker back"))
+                self._tell(Announcement("the broker is back", "broker back"))
             return
         self._closed_until = asyncio.get_running_loop().time() + _PAUSE
         if not isinstance(problem, TransientError):
@@ -217,7 +217,7 @@ class Outbox:
                 self.failure.set_result(problem)
         elif not self._is_broker_away:
             self._is_broker_away = True
-            self._tell(Told(f"{problem}; senders are told to come again", "broker away", "warning"))
+            self._tell(Announcement(f"{problem}; senders are told to come again", "broker away", "warning"))
 
 
 def _passed_on(problem: Exception) -> TransientError:

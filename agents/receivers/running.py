@@ -13,9 +13,9 @@ from typing import Final, Protocol
 from agents.receivers.outbox import Outbox
 from agents.receivers.reading import Reader
 from pipeline.errors import BypassflowError
+from schemas.announcements import Announcement
 from schemas.log import Log
 from schemas.receive import ReceiveSettings
-from schemas.telling import Told
 
 # An end takes ten seconds at most: requests that were begun, then what waits for the broker. Unit: seconds.
 _FINISHING: Final = 4.0
@@ -103,7 +103,7 @@ async def _run(
         for receiver in build(outbox, reader):
             await receiver.open()
             opened.append(receiver)
-            tell(Told(f"receiving: {receiver.name}", "receiver ready", receiver=receiver.name))
+            tell(Announcement(f"receiving: {receiver.name}", "receiver ready", receiver=receiver.name))
         with watch(outbox):
             await _work(opened, outbox, stop)
     finally:

@@ -6,6 +6,7 @@ import random
 import smtplib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,14 +34,14 @@ def dovecot() -> Iterator[Dovecot]:
         yield found
 
 
-class Known:
+class Known(ABC):
     """A sender that knows by their event ids what has to arrive."""
 
     source: str
 
+    @abstractmethod
     def expected(self) -> list[str]:
         """Return the event ids of all that has to be there."""
-        raise NotImplementedError
 
     def is_complete(self, rows: list[dict[str, Any]]) -> bool:
         return {row["event_id"] for row in rows} >= set(self.expected())
@@ -148,7 +149,7 @@ class Correspondent(Known):
 
 
 @dataclass
-class Switchboard(Known):
+class Switchboard:
     """Tells records or channel events of calls, two calls among each other, and the last seconds again."""
 
     server: AmiServer

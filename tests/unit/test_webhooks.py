@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -22,42 +20,14 @@ from pipeline.configuration import load
 from pipeline.errors import TransientError
 from pipeline.identifiers import Identifiers
 from pipeline.received import Translator
-from schemas.log import Draft
-from schemas.topics import RAW_TOPICS
 from tests import webhooks
-from tests.memory_log import MemoryLog
+from tests.receiving_broker import Broker
 from tests.webhooks import Post
 
 CALL = orjson.dumps(
     {"kind": "call", "started_at": "2024-03-05T09:00:00Z", "talk_seconds": 60, "from": webhooks.AALTO, "to": "201",
      "direction": "inbound"}
 )  # fmt: skip
-
-
-class Broker(MemoryLog):
-    """A log that confirms nothing until it is let, or fails."""
-
-    def __init__(self) -> None:
-        super().__init__(dict.fromkeys(RAW_TOPICS, 1))
-        self.opened = threading.Event()
-        self.opened.set()
-        self.error: Exception | None = None
-
-    def append(self, drafts: Sequence[Draft]) -> list[int]:
-        assert self.opened.wait(10)
-        if self.error is not None:
-            raise self.error
-        return super().append(drafts)
-
-    def end(self, topic: str, partition: int) -> int:
-        if self.error is not None:
-            raise self.error
-        return super().end(topic, partition)
-
-    def kept(self) -> list[dict[str, Any]]:
-        return [
-            orjson.loads(entry.value or b"") for topic in RAW_TOPICS for entry in self.read(topic, 0, 0, 10**9)
-        ]  # fmt: skip
 
 
 @dataclass
@@ -119,7 +89,7 @@ def test_all_kinds_share_one_server_and_what_they_bring_is_kept(tmp_path: Path) 
         # Any text would be sent to Twilio's caller as a message.
         assert [text for _, _, text in answers] == ["", "", "", "<Response/>", ""]
         assert answers[3][1]["content-type"].startswith("text/xml")
-        rows = [value["row"] for value in site.broker.kept() if value["fact"] == "observation"]
+        rows = [value["row"] for value in site.broker.messages() if value["fact"] == "observation"]
         assert {row["source"] for row in rows} == {"signed", "bearer", "switch", "twilio", "meta"}
         assert {row["raw_id"].split(":")[1] for row in rows} == {
             "webhook/signed", "webhook/bearer", "webhook/switch", "webhook/twilio", "webhook/meta"
@@ -138,7 +108,7 @@ def test_nothing_is_acknowledged_before_the_broker_keeps_it(tmp_path: Path) -> N
         assert not sending.done()
         site.broker.opened.set()
         assert await sending == 200
-        assert len(site.broker.kept()) == 1
+        assert len(site.broker.messages()) == 1
 
     serve(tmp_path, test)
 
@@ -191,12 +161,12 @@ def test_what_cannot_be_read_is_a_dead_letter_and_is_not_sent_again(tmp_path: Pa
     async def test(site: Site) -> None:
         for body in (b"{", b'{"kind": "call"}', b'{"kind": "other"}', b"\x00\xff" * 100, b"[1, 2]"):
             assert await site.status(webhooks.bearer(body)) == 200
-        kept = site.broker.kept()
+        kept = site.broker.messages()
         assert {value["kind"] for value in kept} == {"rejected"}
         assert len({value["raw_id"] for value in kept}) >= 5
         before = len(kept)
         assert await site.status(webhooks.bearer(b"{")) == 200
-        again = site.broker.kept()[before:]
+        again = site.broker.messages()[before:]
         assert {value["raw_id"] for value in again} <= {value["raw_id"] for value in kept}
 
     serve(tmp_path, test)
@@ -212,7 +182,7 @@ def test_content_of_another_format_is_refused_and_told_of(tmp_path: Path) -> Non
         assert await site.status(replace(webhooks.bearer(b"Secret;Words\n1;2\n"), path="/crm")) == 422
         assert len(site.said) == 1
         assert site.said[0].startswith("/crm: answered 422: ")
-        assert site.broker.kept() == []
+        assert site.broker.messages() == []
 
     serve(tmp_path, test, text)
 
@@ -229,7 +199,7 @@ def test_refusals_are_told_of_once_and_hold_nothing_of_the_request(tmp_path: Pat
             "/bearer", "/switch", "/meta", "/twilio", "/signed"
         ]  # fmt: skip
         assert not any(word in sentence for sentence in site.said for word in ("guessed", webhooks.AALTO, "CA1"))
-        assert site.broker.kept() == []
+        assert site.broker.messages() == []
 
     serve(tmp_path, test)
 
@@ -278,7 +248,7 @@ def test_what_is_repeated_has_the_same_identity(tmp_path: Path) -> None:
     async def test(site: Site) -> None:
         for _ in range(3):
             assert {await site.status(post) for post in posts} == {200}
-        raw_ids = [value["row"]["raw_id"] for value in site.broker.kept() if value["fact"] == "observation"]
+        raw_ids = [value["row"]["raw_id"] for value in site.broker.messages() if value["fact"] == "observation"]
         assert (len(raw_ids), len(set(raw_ids))) == (15, 5)
 
     serve(tmp_path, test)

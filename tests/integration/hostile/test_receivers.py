@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import resource
 import socket
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,6 +25,7 @@ from pipeline.webhooks.graph import Graph
 from pipeline.webhooks.meta import Meta
 from pipeline.webhooks.twilio import Twilio
 from tests import webhooks
+from tests.certificates import Certificates, make_certificates
 from tests.receiving_broker import Broker
 from tests.smtp import client, message, serve
 from tests.webhooks import Post
@@ -205,3 +208,58 @@ def test_whoever_guesses_passwords_is_sent_away(tmp_path: Path) -> None:
             assert session.login("journal", "right one")[0] == 235
 
     serve(tmp_path, test, 'username = "journal"\nsecret_env = "JOURNAL"\n', JOURNAL="right one")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def over_tls(certificates: Certificates) -> str:
+    """Return the settings of a receiver that asks for TLS."""
+    return f'certificate_file = "{certificates.keystore}"\nkey_file = "{certificates.keystore}"\nidle_timeout = "1s"\n'
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01", b"EHLO again\r\n" * 1_000], ids=len)
+def test_a_handshake_that_does_not_end_is_closed_and_holds_up_nobody(
+    said: bytes, certificates: Certificates, tmp_path: Path
+) -> None:
+    def test(port: int, broker: Broker) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            stream = connection.makefile("rb")
+            assert stream.readline().startswith(b"220")
+            connection.sendall(b"STARTTLS\r\n")
+            assert stream.readline().startswith(b"220")
+            connection.sendall(said)
+            with client(port) as session:
+                session.starttls(context=ssl.create_default_context(cafile=str(certificates.ca)))
+                assert session.ehlo()[0] == 250
+            with contextlib.suppress(ConnectionResetError):
+                while stream.read(1_000):
+                    pass  # an alert of TLS, and then the end
+
+    serve(tmp_path, test, over_tls(certificates))
+
+
+def test_what_comes_before_the_handshake_is_not_taken_for_what_came_in_secret(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    def test(port: int, broker: Broker) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as plain:
+            stream = plain.makefile("rb", buffering=0)
+            assert stream.readline().startswith(b"220")
+            plain.sendall(b"EHLO mallory\r\n")
+            while stream.readline()[3:4] == b"-":
+                pass
+            plain.sendall(b"STARTTLS\r\nMAIL FROM:<mallory@evil.example>\r\nRCPT TO:<journal@flow.acme.fi>\r\n")
+            assert stream.readline().startswith(b"220")
+            context = ssl.create_default_context(cafile=str(certificates.ca))
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as secret:
+                secret.sendall(b"EHLO sender\r\nDATA\r\n")
+                said = secret.makefile("rb")
+                while (line := said.readline())[3:4] == b"-":
+                    assert line.startswith(b"250")
+                assert line.startswith(b"250")
+                assert said.readline().startswith(b"503")
+
+    assert serve(tmp_path, test, over_tls(certificates)).messages() == []
