@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FORM: Literal[1] = 1
 
@@ -22,7 +22,11 @@ class BackupFile(_Part):
         description="What it is.", examples=["store"]
     )
     original_name: str = Field(
-        pattern=r"^[^/\\]+$", description="Name that it had where it was copied from.", examples=["bypass.duckdb"]
+        # A name in a folder: no path, and more than dots.
+        pattern=r"^[^/\\\x00-\x1f\x7f]*[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$",
+        max_length=255,
+        description="Name that it had where it was copied from.",
+        examples=["bypass.duckdb"],
     )
     byte_count: int = Field(ge=0, description="Size. Unit: bytes.", examples=[4_206_592])
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its content.", examples=["ab" * 32])
@@ -41,3 +45,10 @@ class BackupManifest(_Part):
         description="Rows by table of the store, counted in the store and again in the copy.",
         examples=[{"interaction_base": 1200}],
     )
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        for names in ([file.part for file in self.files], [file.original_name for file in self.files]):
+            if len(set(names)) < len(names):
+                raise ValueError("two of the files would go to the same place")
+        return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import stat
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
@@ -15,9 +16,12 @@ from pipeline.errors import ConfigurationError, TransientError
 from schemas.backup import BackupFile, BackupManifest
 from sinks import catalog
 from sinks.failures import is_disk_full, megabytes
-from sinks.rewriting import OLD, counted, rewriting, row_counts, sync
+from sinks.placement import sync
+from sinks.rewriting import OLD, counted, rewriting, row_counts
 
 MANIFEST: Final = "manifest.json"
+# Hundreds of times what a manifest has.
+_LONGEST_MANIFEST: Final = 1_000_000
 Part = Literal["store", "annotations", "configuration", "key", "forgotten"]
 _NAMES: Final[Mapping[Part, str]] = {
     "store": "store.duckdb",
@@ -69,7 +73,9 @@ def read_manifest(folder: Path) -> BackupManifest:
         ConfigurationError: when the folder is no backup, a newer version wrote it, or it is damaged.
     """
     try:
-        text = (folder / MANIFEST).read_bytes()
+        _require_file(folder / MANIFEST)
+        with (folder / MANIFEST).open("rb") as stream:
+            text = stream.read(_LONGEST_MANIFEST)
     except OSError:
         raise ConfigurationError(
             f"{folder} is no backup: it has no {MANIFEST}; name the folder that `bypassflow backup` made"
@@ -163,6 +169,7 @@ def _fill(
 def _check(path: Path, file: BackupFile) -> None:
     remedy = "the backup is damaged, use another one"
     try:
+        _require_file(path)
         size = path.stat().st_size
         if size != file.byte_count:
             raise ConfigurationError(f"{path} has {size:,} bytes, and its manifest says {file.byte_count:,}; {remedy}")
@@ -170,6 +177,12 @@ def _check(path: Path, file: BackupFile) -> None:
             raise ConfigurationError(f"{path} has another SHA-256 than its manifest says; {remedy}")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {_reason(error)}; {remedy}") from None
+
+
+def _require_file(path: Path) -> None:
+    """See that a path is a file: no link to another, and no device or pipe, of which reading may never end."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ConfigurationError(f"{path} is no file, and backups are made of files alone; use another one")
 
 
 def _check_room(store: Path, draft: Path) -> None:

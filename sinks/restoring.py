@@ -11,8 +11,7 @@ from schemas.backup import BackupFile, BackupManifest
 from sinks.annotations import beside
 from sinks.backup import check_rows, digest_of, read_manifest
 from sinks.failures import explained
-from sinks.placement import Placement
-from sinks.rewriting import sync
+from sinks.placement import Placement, sync
 
 
 def restore(folder: Path, store: Path, company: Path | None = None, *, replaces: bool = False) -> dict[Path, str]:

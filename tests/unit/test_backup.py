@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -152,6 +153,60 @@ def test_rows_are_held_against_the_manifest_too(store: Path, tmp_path: Path) -> 
 def test_a_manifest_that_cannot_be_read_is_said(store: Path, tmp_path: Path, text: str) -> None:
     taken(store, tmp_path / "kept")
     (tmp_path / "kept" / MANIFEST).write_text(text)
+    with pytest.raises(ConfigurationError, match="damaged or of a newer version"):
+        restore(tmp_path / "kept", tmp_path / "again.duckdb")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/../../b.key", "/etc/passwd", "a\\b.key", "a\0b.key", "\n", "k" * 256])
+def test_a_manifest_that_leads_out_of_the_folder_is_refused(store: Path, tmp_path: Path, name: str) -> None:
+    key = tmp_path / "bypassflow.key"
+    key.write_text("secret", encoding="utf-8")
+    taken(store, tmp_path / "kept", key=key)
+    manifest = tmp_path / "kept" / MANIFEST
+    values = json.loads(manifest.read_text())
+    values["files"][-1]["original_name"] = name
+    manifest.write_text(json.dumps(values))
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(ConfigurationError, match="damaged or of a newer version"):
+        restore(tmp_path / "kept", tmp_path / "again.duckdb", tmp_path / "company", replaces=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_files_never_go_to_one_place(store: Path, tmp_path: Path) -> None:
+    taken(store, tmp_path / "kept")
+    manifest = tmp_path / "kept" / MANIFEST
+    values = json.loads(manifest.read_text())
+    values["files"].append(values["files"][0])
+    manifest.write_text(json.dumps(values))
+
+    with pytest.raises(ConfigurationError, match="damaged or of a newer version"):
+        restore(tmp_path / "kept", tmp_path / "again.duckdb")
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "store.duckdb", "annotations.sqlite"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_file_is_not_read(store: Path, tmp_path: Path, name: str, kind: str) -> None:
+    taken(store, tmp_path / "kept")
+    file = tmp_path / "kept" / name
+    moved = file.rename(tmp_path / name)
+    if kind == "link":
+        file.symlink_to(moved)
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+
+    with pytest.raises(ConfigurationError, match="is no file"):
+        restore(tmp_path / "kept", tmp_path / "again.duckdb")
+    assert not (tmp_path / "again.duckdb").exists()
+
+
+def test_an_endless_manifest_is_not_read_to_its_end(store: Path, tmp_path: Path) -> None:
+    taken(store, tmp_path / "kept")
+    with (tmp_path / "kept" / MANIFEST).open("ab") as stream:
+        stream.truncate(1 << 40)
+
     with pytest.raises(ConfigurationError, match="damaged or of a newer version"):
         restore(tmp_path / "kept", tmp_path / "again.duckdb")
 
