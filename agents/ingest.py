@@ -14,10 +14,9 @@ from agents.app import Desk, entries_of
 from agents.figures import IngestFigures
 from pipeline.ceiling import Ceiling
 from pipeline.errors import ConfigurationError
-from pipeline.fact_key import require_same_key
+from pipeline.fact_key import FactKey, KeyWatch
 from pipeline.fact_messages import letter_drafts, pack_facts
 from pipeline.intake import Intake
-from pipeline.keys import fingerprint
 from pipeline.raw_messages import RawMessage
 from pipeline.sealing import Seal
 from schemas.log import Draft, Log
@@ -50,10 +49,12 @@ class Ingest:
         self._log = log
         self._company_id = company_id
         self._partitions = partitions
+        self._partition = partition_of(company_id, partitions)
         self._ceiling = ceiling
         self._now = now
         self._figures = figures
-        self._key = key
+        self._key = FactKey(key)
+        self._watch = KeyWatch(self._key, log, company_id, self._partition)
         self._seal = Seal(key)
         self._has_begun = False
 
@@ -64,7 +65,7 @@ class Ingest:
             ConfigurationError: when they were made with another one.
             TransientError: when the broker is silent.
         """
-        require_same_key(self._log, self._company_id, self._partitions, self._key)
+        self._watch.begin()
 
     def take(self, messages: Sequence[RawMessage]) -> None:
         """Send on what messages mean; return once the broker keeps it.
@@ -72,7 +73,8 @@ class Ingest:
         Raises:
             TransientError: when the broker did not confirm it.
             ConfigurationError: when too many of the last messages cannot be used, or the log's facts were made with
-                another key; nothing is sent on then.
+                another key; nothing is sent on then. Also when others send on facts of another key at the same time;
+                then it says what this worker had sent on.
         """
         if not self._has_begun:
             # Others may have sent on since the start, and a log that was empty then told nothing.
@@ -83,13 +85,15 @@ class Ingest:
 
     def _take(self, messages: Sequence[RawMessage], span: Span) -> None:
         begun = time.monotonic()
-        taken = self._intake.take(messages, self._now())
+        now = self._now()
+        taken = self._intake.take(messages, now)
         if (problem := self._ceiling.problem(taken)) is not None:
             raise ConfigurationError(problem)
-        partition = partition_of(self._company_id, self._partitions)
-        packed = pack_facts(taken, self._company_id, made_with=fingerprint(self._key))
-        facts = [Draft(FACTS, partition, value) for value in packed]
-        self._log.append(facts + letter_drafts(taken.letters, self._company_id, self._partitions, self._seal))
+        packed = pack_facts(taken, self._company_id, made_with=self._key.fingerprint)
+        facts = [Draft(FACTS, self._partition, value) for value in packed]
+        letters = letter_drafts(taken.letters, self._company_id, self._partitions, self._seal)
+        offsets = self._log.append(facts + letters)
+        self._watch.sent(offsets[: len(facts)], now)
         self._figures.count(taken, time.monotonic() - begun)
         span.tell(
             messages=len(messages),

@@ -46,7 +46,7 @@ def create_topics(
         TransientError: when no broker answers within ten seconds.
         ConfigurationError: when the cluster refuses us or a topic.
     """
-    wanted = {settings.topic(topic.name): topic for topic in settings.topics() if only is None or topic.name in only}
+    wanted = {settings.topic(topic.name): topic for topic in _wanted(settings, only)}
     with _admin(settings, secrets) as admin:
         there = set(admin.list_topics())
         missing = {name: topic for name, topic in wanted.items() if name not in there}
@@ -77,8 +77,7 @@ def require_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS, only:
     """
     found = find_topics(settings, secrets)
     if sentences := lacking(settings, found, only):
-        is_missing = any(topic.name not in found for topic in settings.topics() if only is None or topic.name in only)
-        raise (TransientError if is_missing else ConfigurationError)("; ".join(sentences))
+        raise (TransientError if _missing(settings, found, only) else ConfigurationError)("; ".join(sentences))
 
 
 def describe_topics(settings: KafkaSettings, secrets: Secrets = NO_SECRETS) -> list[dict[str, Any]]:
@@ -122,17 +121,25 @@ def differences(settings: KafkaSettings, found: Mapping[str, FoundTopic]) -> lis
 
 def lacking(settings: KafkaSettings, found: Mapping[str, FoundTopic], only: Collection[str] | None = None) -> list[str]:
     """Return what nothing works without: missing topics and partitions, a sentence each with its remedy."""
-    wanted = [topic for topic in settings.topics() if only is None or topic.name in only]
-    missing = [settings.topic(topic.name) for topic in wanted if topic.name not in found]
+    missing = _missing(settings, found, only)
     sentences = [f"missing: {', '.join(missing)}; make them with: bypassflow topics create"] if missing else []
-    for topic in wanted:
-        count = found[topic.name].partitions if topic.name in found else topic.partitions
-        if count < topic.partitions:
-            name = settings.topic(topic.name)
+    for topic in _wanted(settings, only):
+        there = found.get(topic.name)
+        if there is not None and there.partitions < topic.partitions:
             sentences.append(
-                f"{name} has {count} of {topic.partitions} partitions; {_more_partitions(topic, found[topic.name])}"
+                f"{settings.topic(topic.name)} has {there.partitions} of {topic.partitions} partitions; "
+                f"{_more_partitions(topic, there)}"
             )
     return sentences
+
+
+def _wanted(settings: KafkaSettings, only: Collection[str] | None) -> list[Topic]:
+    return [topic for topic in settings.topics() if only is None or topic.name in only]
+
+
+def _missing(settings: KafkaSettings, found: Mapping[str, FoundTopic], only: Collection[str] | None) -> list[str]:
+    """Return the whole names of the topics that are not there."""
+    return [settings.topic(topic.name) for topic in _wanted(settings, only) if topic.name not in found]
 
 
 def _differences(settings: KafkaSettings, topic: Topic, found: FoundTopic) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pipeline.checkpoints import CHUNK_BYTES, Checkpoints, Manifest
 from pipeline.engine import Changes, Engine
 from pipeline.engine_state import LAYOUT, EngineState
 from pipeline.errors import ConfigurationError, Fenced, TransientError
+from pipeline.fact_key import FactKey
 from pipeline.lanes import Lanes
 from pipeline.outcomes import PART_BYTES, Group, OutcomeReader, pack_claim, pack_group
 from pipeline.stretches import Clean, Stretch, join_alike, read_stretch, read_stretches
@@ -109,10 +110,15 @@ class Correlator:
         limits: Limits | None = None,
         make_engine: Callable[[EngineSettings], Folding] = Engine,
         clean: Clean = dict,
+        key: FactKey | None = None,
     ) -> None:
-        """`clean` is what becomes of facts that are read, and of an engine's state: see `Forgotten.blanked`."""
+        """`clean` is what becomes of facts that are read, and of an engine's state: see `Forgotten.blanked`.
+
+        `key` is the company's, whose tokens stand in the settings; None: facts may be of any.
+        """
         self.settings = settings
         self._clean = clean
+        self._key = key
         self.partition = partition
         self.position = 0
         self.closed_through: datetime | None = None
@@ -131,11 +137,14 @@ class Correlator:
         """Claim the partition and fold silently what was said of it; then `fold` may be called.
 
         Raises:
-            ConfigurationError: when what is needed is no longer kept, or was said with other settings.
+            ConfigurationError: when what is needed is no longer kept, was said with other settings, or the facts were
+                made with another key. Nothing is claimed when the newest are.
             TransientError: when the broker fails; start again.
         """
         self._is_sure = False
         self._engine = self._make_engine(self.settings)
+        if self._key is not None:
+            self._key.require_newest(self._log, self.settings.company_id, self.partition)
         (self._epoch,) = self._log.append([self._draft(pack_claim(self.settings.company_id, self._rules))])
         base = self._restore()
         counts = self._rebuild(self._read_said(base))
@@ -161,7 +170,8 @@ class Correlator:
 
         Raises:
             Fenced: when another worker has claimed the partition.
-            ConfigurationError: when messages are missing that the log no longer keeps.
+            ConfigurationError: when messages are missing that the log no longer keeps, or one was made with another
+                key than the company's: it and what follows it is not folded.
             TransientError: when the broker fails.
         """
         return self._tell(self._unbroken(entries), sum(entry.offset < self.position for entry in entries))
@@ -289,7 +299,7 @@ class Correlator:
             if not of_group:
                 self._require_kept(FACTS, group.last)
                 raise TransientError(f"facts/{self.partition}@{group.last} cannot be read")
-            yield group, read_stretch(of_group, self.settings.company_id, self._clean)
+            yield group, read_stretch(of_group, self.settings.company_id, self._clean, self._key)
 
     def _fold_silently(self, stretches: Sequence[Stretch], closes: datetime | None) -> int:
         """Fold what was said before, all at once where that cannot make a difference; return in how many folds."""
@@ -321,7 +331,8 @@ class Correlator:
         self._require_sure()
         self._is_sure = False
         told = Folded(skipped_count=skipped_count)
-        for stretch in read_stretches(entries, self.settings.company_id, self._limits.group_facts, self._clean):
+        company_id, most = self.settings.company_id, self._limits.group_facts
+        for stretch in read_stretches(entries, company_id, most, self._clean, self._key):
             closed_before = self.closed_through
             group = self._say(stretch)
             has_closed = self.closed_through != closed_before

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from pipeline.errors import ConfigurationError, TransientError
+from schemas.announcements import Announcement
 from schemas.log import Entry, Log
 from schemas.packing import InvalidPack, head_of
-from schemas.telling import Told
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
 from schemas.tracing import UNTRACED, Tracer
 from sinks.failures import megabytes
@@ -163,7 +163,7 @@ class Consumer:
         )
         if applied.damaged_count:
             sentence = f"{applied.damaged_count} messages could not be read and were passed; /status counts them"
-            self._tell(Told(sentence, "messages damaged", "warning", messages=applied.damaged_count))
+            self._tell(Announcement(sentence, "messages damaged", "warning", messages=applied.damaged_count))
         return applied
 
     def poll(self) -> tuple[list[Entry], list[Entry], list[Entry]]:
@@ -240,7 +240,7 @@ class Consumer:
     def _be(self, state: State, reason: str) -> None:
         if state != self.status.state:
             sentence = f"{state}: {reason}" if reason else "going on"
-            self._tell(Told(sentence, f"sink {state}", "warning" if reason else "info", reason=reason))
+            self._tell(Announcement(sentence, f"sink {state}", "warning" if reason else "info", reason=reason))
         if (state, reason) != (self.status.state, self.status.reason):
             self.status = replace(self.status, state=state, reason=reason)
 

@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import pyarrow as pa
 
 from pipeline.envelopes import known, require_known_letter
 from pipeline.errors import ConfigurationError
+from pipeline.fact_key import FactKey
 from pipeline.forgetting import Forgotten
 from pipeline.outcomes import Group, OutcomeReader, require_company
 from pipeline.sources.registry import DeadLetter, sources
+from schemas.closing import Closing
 from schemas.log import Entry
 from schemas.packing import InvalidPack, unpack
 from schemas.topics import DEAD_LETTERS, FACTS, OUTCOMES
@@ -82,28 +83,27 @@ class _Batch:
     damaged_count: int = 0
 
 
-class LiveStore:
+class LiveStore(Closing):
     """One company's store, open for live changes; made by `open_live`. For one thread, but for `reader`."""
 
     def __init__(
-        self, store: Store, company_id: str, partition: int, forgotten: Forgotten, tracer: Tracer = UNTRACED
+        self,
+        store: Store,
+        company_id: str,
+        partition: int,
+        forgotten: Forgotten,
+        tracer: Tracer = UNTRACED,
+        key: FactKey | None = None,
     ) -> None:
         self.store = store
         self._erased = ErasedArrivals(store, forgotten)
         self._company_id = company_id
+        self._key = key
         self._partition = partition
         # Spent on merging what is new into what is old.
         self.fold_seconds = 0.0
         self._tracer = tracer
         self._load()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the file go."""
@@ -123,8 +123,8 @@ class LiveStore:
         """Write messages, each topic's in their order, in one transaction; safe to repeat.
 
         Raises:
-            ConfigurationError: when a message says what this version does not know or is of another company, or
-                outcomes are damaged.
+            ConfigurationError: when a message says what this version does not know, is of another company or was
+                made with another key, or outcomes are damaged.
             TransientError: when the disk is full. Nothing of the batch is written then.
         """
         given = {FACTS: facts, OUTCOMES: outcomes, DEAD_LETTERS: dead_letters}
@@ -194,6 +194,8 @@ class LiveStore:
                 batch.damaged_count += 1
                 continue
             require_company(content.head.get("company_id"), self._company_id, FACTS, entry.offset)
+            if self._key is not None:
+                self._key.require(content.head, entry.offset)
             for kind, table in self._erased.cleaned(content.tables).items():
                 batch.tables.setdefault(kind, []).append(table)
         groups = [group for entry in fresh[OUTCOMES] if (group := self._outcomes.feed(entry)) is not None]
@@ -271,8 +273,11 @@ def open_live(
     tell: Tell = lambda sentence: None,
     forgotten: Forgotten = NOBODY_FORGOTTEN,
     tracer: Tracer = UNTRACED,
+    key: FactKey | None = None,
 ) -> LiveStore:
     """Open a company's store for live changes; make it when there is none. `run` says who writes it, and how.
+
+    Facts are taken that were made with `key`; None: with any.
 
     A store that a replay made is taken over: what the log says counts more than what is there. A log of writes that is
     damaged is moved aside, and the store goes on from its last checkpoint; `tell` hears of both. Nothing is taken in
@@ -293,7 +298,7 @@ def open_live(
         store.connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_FROM}'")
         _check(store, run)
         _take_over(store, partition, tell)
-        live = LiveStore(store, run.company_id, partition, forgotten, tracer)
+        live = LiveStore(store, run.company_id, partition, forgotten, tracer, key)
     except BaseException:
         store.close()
         raise

@@ -15,8 +15,12 @@ from agents.examination import cluster
 from agents.log import KafkaLog
 from agents.topics import check_topics, create_topics, describe_topics, differences, find_topics
 from pipeline.errors import ConfigurationError
+from pipeline.fact_key import FactKey
+from pipeline.findings import Finding
+from pipeline.keys import fingerprint
 from schemas.kafka import KafkaSettings, broker_options
 from schemas.log import Draft
+from schemas.packing import Pack, pack
 from schemas.topics import CHECKPOINTS, FACTS, RAW_TOPICS
 from tests.brokers import Kafka, admin, delete_topics
 from tests.integration.companies import bypassflow
@@ -172,14 +176,19 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_tried(
 
 
 def test_doctor_finds_nothing_on_topics_that_were_made_and_says_what_is_missing(kafka_settings: KafkaSettings) -> None:
-    without = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC))
+    def examine(key: FactKey | None = None, late: timedelta = timedelta(0)) -> list[Finding]:
+        return cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC) - late, "acme", key)
+
+    key, made_with = FactKey(b"k" * 32), fingerprint(b"k" * 32)
+    without = examine(key)
     create_topics(kafka_settings)
     with KafkaLog(kafka_settings) as log:
-        log.append([Draft(FACTS, 0, b"x")])
-    healthy = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC))
-    behind = cluster.examine(kafka_settings, {}, lambda: datetime.now(UTC) - timedelta(minutes=1))
+        log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "acme", "key": made_with})))])
+    healthy, behind = examine(), examine(late=timedelta(minutes=1))
 
     assert [(each.level, each.subject) for each in without] == [("ok", "broker"), ("error", "topics")]
     assert without[1].remedy == "make them with: bypassflow topics create"
     assert [(each.level, each.subject) for each in healthy] == [("ok", "broker"), ("ok", "topics"), ("ok", "clocks")]
+    assert [(each.level, each.subject) for each in examine(key)[3:]] == [("ok", "key")]
+    assert [(each.level, each.subject) for each in examine(FactKey(b"x" * 32))[3:]] == [("error", "key")]
     assert behind[-1].level == "error"

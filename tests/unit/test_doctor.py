@@ -19,9 +19,13 @@ import pytest
 
 from agents.examination import cluster, installation
 from agents.examination.installation import Installation
+from pipeline.fact_key import FactKey
 from pipeline.findings import Finding, Level, clock, is_failed, room
+from pipeline.keys import CompanyKey, fingerprint
 from schemas.kafka import KafkaSettings
 from schemas.log import Draft
+from schemas.packing import Pack, pack
+from schemas.topics import FACTS
 from sinks import examination
 from sinks.examination import Surroundings
 from sinks.placement import Placement
@@ -285,6 +289,21 @@ def test_a_broker_whose_clock_is_ahead_is_found() -> None:
 
     assert (told.level, told.subject, fine.level) == (Level.ERROR, "clocks", Level.OK)
     assert "120 seconds in the future" in told.found
+
+
+def test_facts_that_were_made_with_another_key_are_found_with_the_remedy() -> None:
+    settings, ours = KafkaSettings(), CompanyKey(b"k" * 32)
+    log = MemoryLog({topic.name: topic.partitions for topic in settings.topics()})
+    (empty,) = cluster.made_with(log, settings, "acme", FactKey(ours))
+    log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "acme", "key": fingerprint(ours)})))])
+
+    (same,) = cluster.made_with(log, settings, "acme", FactKey(ours))
+    (strange,) = cluster.made_with(log, settings, "acme", FactKey(b"x" * 32))
+    (rotated,) = cluster.made_with(log, settings, "acme", FactKey(CompanyKey(ours + b"l" * 32)))
+
+    assert [each.level for each in (empty, same, strange, rotated)] == ["ok", "ok", "error", "error"]
+    assert strange.remedy.startswith("copy the company's key file from where its other processes run")
+    assert rotated.remedy == "begin under another [kafka] prefix"
 
 
 def feeds(path: Path, last_call: datetime, last_mail: datetime) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -15,7 +16,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.fact_messages import pack_facts
 from pipeline.identifiers import Identifiers
 from pipeline.intake import Intake
-from pipeline.keys import CompanyKey
+from pipeline.keys import CompanyKey, fingerprint
 from pipeline.raw_messages import RawMessage
 from schemas.log import Draft, Entry
 from schemas.packing import Pack, pack
@@ -38,10 +39,15 @@ def empty_log() -> MemoryLog:
     return MemoryLog({FACTS: 1, DEAD_LETTERS: 1})
 
 
-def ingest_of(log: MemoryLog, key: bytes, company: str = "acme") -> Ingest:
+def ingest_of(log: MemoryLog, key: bytes, now: Callable[[], datetime] = lambda: READ_AT) -> Ingest:
     intake = Intake(Identifiers(key), Configuration())
     figures = IngestFigures(CollectorRegistry())
-    return Ingest(intake, log, company, 1, Ceiling(most_share=1.0), lambda: READ_AT, figures, key)
+    return Ingest(intake, log, "acme", 1, Ceiling(most_share=1.0), now, figures, key)
+
+
+def facts_of(key: bytes, company: str = "acme") -> Draft:
+    """Return a message that holds no facts and tells its key."""
+    return Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": company, "key": fingerprint(key)})))
 
 
 def log_of(key: bytes) -> MemoryLog:
@@ -92,8 +98,7 @@ def test_facts_of_an_earlier_version_say_nothing_of_their_key() -> None:
 
 def test_what_stands_behind_the_newest_facts_hides_their_key_from_nobody() -> None:
     log = log_of(FIRST)
-    other = pack(Pack({"type": "facts", "company_id": "globex", "key": "0" * 16}))
-    log.append([Draft(FACTS, 0, value) for value in [b"damaged", None, other] * 40])
+    log.append([Draft(FACTS, 0, b"damaged"), Draft(FACTS, 0, None), facts_of(STRANGE, "globex")] * 40)
     log.skip(FACTS, 0, 20)
     with pytest.raises(ConfigurationError, match="facts@0 was made with another key"):
         ingest_of(log, STRANGE).begin()
@@ -103,3 +108,74 @@ def test_facts_that_the_broker_has_forgotten_bind_nobody() -> None:
     log = log_of(FIRST)
     log.expire(FACTS, 0, 1)
     ingest_of(log, STRANGE).begin()
+
+
+class RacedLog(MemoryLog):
+    """A log to which others append before the next of a worker's own: they looked in the same moment as it did."""
+
+    def __init__(self) -> None:
+        super().__init__({FACTS: 1, DEAD_LETTERS: 1})
+        self.others: list[Ingest] = []
+
+    def append(self, drafts: Sequence[Draft]) -> list[int]:
+        others, self.others = self.others, []
+        for other in others:
+            other.take([MESSAGE])
+        return super().append(drafts)
+
+
+def test_of_two_workers_of_two_keys_that_begin_on_an_empty_log_at_once_the_second_ends_and_tells_what_it_sent_on() -> (
+    None
+):
+    log = RacedLog()
+    second = ingest_of(log, STRANGE)
+    log.others = [ingest_of(log, FIRST)]
+    with pytest.raises(ConfigurationError, match=r"facts@0 was made with another key .* 1 message .*, facts@1, so"):
+        second.take([MESSAGE])
+    assert log.end(FACTS, 0) == 2
+
+
+def test_workers_of_one_key_that_begin_on_an_empty_log_at_once_go_on() -> None:
+    log = RacedLog()
+    second = ingest_of(log, FIRST)
+    log.others = [ingest_of(log, FIRST), ingest_of(log, FIRST)]
+    second.take([MESSAGE])
+    second.take([MESSAGE])
+    assert log.end(FACTS, 0) == 4
+
+
+def test_facts_of_another_key_that_others_send_on_later_are_met_before_long() -> None:
+    log, clock = empty_log(), [READ_AT]
+    ours = ingest_of(log, FIRST, now=lambda: clock[0])
+    ours.take([MESSAGE])
+    log.append([facts_of(FIRST)])
+    ours.take([MESSAGE])
+    log.append([facts_of(STRANGE)])
+    clock[0] += timedelta(seconds=9)
+    ours.take([MESSAGE])
+    log.append([facts_of(STRANGE), Draft(FACTS, 0, b"damaged"), Draft(FACTS, 0, None)])
+    clock[0] += timedelta(seconds=1)
+    with pytest.raises(ConfigurationError, match=r"facts@5 .* 4 messages .*, between facts@0 and facts@8, so"):
+        ours.take([MESSAGE])
+
+
+class CountedLog(MemoryLog):
+    """A log that counts what is read of it."""
+
+    read_count = 0
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Entry]:
+        self.read_count += stop - start
+        return super().read(topic, partition, start, stop)
+
+
+def test_a_worker_alone_reads_nothing_back_and_one_among_others_little() -> None:
+    log = CountedLog({FACTS: 1, DEAD_LETTERS: 1})
+    ours = ingest_of(log, FIRST)
+    for _ in range(5):
+        ours.take([MESSAGE])
+    assert log.read_count == 0
+    for _ in range(5):
+        log.append([facts_of(FIRST)] * 9)
+        ours.take([MESSAGE])
+    assert log.read_count == 4

@@ -19,7 +19,7 @@ from agents.topics import create_topics
 from schemas.kafka import KafkaSettings
 from schemas.log import Draft
 from schemas.packing import Pack, pack
-from schemas.topics import FACTS
+from schemas.topics import FACTS, OUTCOMES
 from sinks.keyfile import load_or_create_key
 from tests.brokers import make_topics
 from tests.integration.live import CLI, PATIENCE, ROOT, environment, free_port
@@ -130,16 +130,19 @@ def test_a_missing_key_is_told_and_none_is_made(company: Path, kafka_settings: K
     assert not (company / "flow.duckdb").exists()
 
 
-def test_facts_of_another_key_are_told_before_anything_is_sent_on(company: Path, kafka_settings: KafkaSettings) -> None:
-    make_topics(kafka_settings)
+def test_facts_of_another_key_are_told_before_anything_is_sent_on_or_written(
+    company: Path, kafka_settings: KafkaSettings
+) -> None:
+    create_topics(kafka_settings)
     configure(company, kafka_settings)
     with KafkaLog(kafka_settings) as log:
         log.append([Draft(FACTS, 0, pack(Pack({"type": "facts", "company_id": "acme", "key": "0" * 16})))])
 
-        said = refusals(company, kafka_settings, "ingest", code=EXIT_CONFIGURATION)
+        said = refusals(company, kafka_settings, "ingest", "worker", "sink", "up", code=EXIT_CONFIGURATION)
 
         assert_each_says(said, "facts@0 was made with another key than the configuration's")
-        assert log.end(FACTS, 0) == 1
+        assert [log.end(topic, 0) for topic in (FACTS, OUTCOMES)] == [1, 0]
+    assert not (company / "flow.duckdb").exists()
 
 
 def test_a_broker_that_cannot_be_reached_is_told(company: Path) -> None:
