@@ -21,8 +21,8 @@ import faust
 from agents.delivery import Fetch, deliver_runs
 from agents.exit_codes import EXIT_CONFIGURATION, EXIT_DEFECT, EXIT_TRANSIENT
 from pipeline.errors import BypassflowError, TransientError
+from schemas.announcements import Announcement
 from schemas.log import NO_HEADERS, Entry
-from schemas.telling import Told
 from schemas.topics import MAX_MESSAGE_BYTES
 
 # New objects before the collector looks for cycles: a batch is hundreds of thousands of them, none in a cycle, and
@@ -161,7 +161,7 @@ def run(app: faust.App, before_stop: Callable[[], Awaitable[None]] = _nothing) -
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]  # signals call with keywords that few want
     async def _finish(app: Any, **_: Any) -> None:
-        _LOG.info("%s", Told("ending; what was begun is brought to its end", "stopping"))
+        _LOG.info("%s", Announcement("ending; what was begun is brought to its end", "stopping"))
         await before_stop()
 
     gc.freeze()

@@ -16,8 +16,8 @@ from agents.app import Desk, entries_of
 from agents.figures import CorrelateFigures
 from pipeline.correlation import Correlator, Folded
 from pipeline.errors import Fenced
+from schemas.announcements import Announcement
 from schemas.log import Entry
-from schemas.telling import Told
 from schemas.tracing import UNTRACED, Span, Tracer
 
 MOST_RUNS = 8
@@ -80,7 +80,8 @@ class Correlate:
             return
         begun = time.monotonic()
         self.busy_with = "the engine is rebuilt from the log"
-        self._say(Told("correlate takes up its partition and rebuilds its engine", "rebuild started"))
+        self._figures.rebuild(True)
+        self._say(Announcement("correlate takes up its partition and rebuilds its engine", "rebuild started"))
         correlator = self._make()
         with self._tracer.span("engine rebuild") as span:
             recovery = correlator.start()
@@ -88,7 +89,7 @@ class Correlate:
         seconds = time.monotonic() - begun
         self._figures.recovered(recovery, seconds)
         self._say(
-            Told(
+            Announcement(
                 f"correlate goes on at facts {recovery.position}: {recovery.fact_count:,} facts folded again "
                 f"in {seconds:.1f} s",
                 "engine rebuilt",
@@ -104,6 +105,7 @@ class Correlate:
         self._figures.count(caught_up, time.monotonic() - begun)
         self._tell_sizes(correlator)
         self._correlator, self.busy_with = correlator, None
+        self._figures.rebuild(False)
         again = _Work(recovery.message_count, recovery.fact_count, recovery.fold_count)
         self._checked_at, self._unchecked = time.monotonic(), again
         self._note(caught_up)
@@ -111,6 +113,7 @@ class Correlate:
     def give_up(self) -> None:
         """Let go of the partition: another worker has it now."""
         self._correlator = self.busy_with = None
+        self._figures.rebuild(False)
 
     def fold(self, entries: Sequence[Entry], is_ours: Callable[[], bool]) -> None:
         """Fold messages; return once the broker keeps what follows from them, or when the partition is another's.

@@ -89,6 +89,10 @@ class CorrelateFigures:
             "bypassflow_correlate_fold_seconds", "Seconds from messages of facts to outcomes that the broker keeps",
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
+        self._rebuilding = Gauge(
+            "bypassflow_correlate_rebuilding", "1: the engine is rebuilt from the log, or catches up with it",
+            registry=registry,
+        )  # fmt: skip
         self._rebuild = Gauge(
             "bypassflow_correlate_rebuild_seconds", "Seconds that the last rebuild of the engine took",
             registry=registry,
@@ -102,6 +106,10 @@ class CorrelateFigures:
         self._closed = Gauge(
             "bypassflow_correlate_closed_through_timestamp_seconds", "Until when time is closed", registry=registry
         )
+
+    def rebuild(self, is_going_on: bool) -> None:
+        """Note that a rebuild begins, or that it is over and has caught up with what came meanwhile."""
+        self._rebuilding.set(is_going_on)
 
     def recovered(self, recovery: Recovery, seconds: float) -> None:
         """Note a rebuild."""

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from agents.faults import explain
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
+from schemas.closing import Closing
 from schemas.kafka import LARGEST_REQUEST_BYTES, NO_SECRETS, KafkaSettings, Secrets, client_options
 from schemas.log import Draft, Entry
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -27,7 +27,7 @@ _LAST_POLL_MILLISECONDS: Final = 100
 R = TypeVar("R")
 
 
-class KafkaLog:
+class KafkaLog(Closing):
     """A `schemas.log.Log` on a Kafka cluster; topics are named without the deployment's prefix.
 
     Several threads may use one; reads may be interleaved. A producer without transactions, idempotent and with every
@@ -47,14 +47,6 @@ class KafkaLog:
         # A consumer costs half a second to connect, so it is kept for the next read.
         self._idle: list[Any] = []
         self._known: set[TopicPartition] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of all connections. The log may be used again."""

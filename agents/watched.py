@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
-from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from types import MappingProxyType
+from typing import Final
 
 import faust
 import orjson
@@ -24,14 +24,15 @@ from agents.probe import probe
 from agents.receivers.outbox import Outbox
 from agents.standing import BrokerWatch, Standing, positions_of
 from pipeline.errors import ConfigurationError
+from schemas.announcements import Announcement
+from schemas.closing import Closing
 from schemas.kafka import KafkaSettings, Secrets
-from schemas.telling import Told
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
-class Watched:
+class Watched(Closing):
     """Answers /metrics, /healthz and /readyz until it is closed. `url` is where."""
 
     def __init__(self, registry: CollectorRegistry, problem: Callable[[], str | None], host: str, port: int) -> None:
@@ -67,14 +68,6 @@ class Watched:
         # The process ends when its own work does, whoever is still asking.
         threading.Thread(target=self._server.serve_forever, args=(0.2,), name="watched", daemon=True).start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
@@ -109,7 +102,7 @@ class WorkerWatch:
         if self._address is not None:
             standing = Standing(self._positions, self._broker, time.monotonic, busy_with)
             watched = Watched(self.registry, standing.problem, *self._address)
-            self._say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
+            self._say(Announcement(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
 
 
 def watch_receivers(
@@ -124,7 +117,7 @@ def watch_receivers(
     registry.register(OutboxCollector(lambda: (outbox.waiting_count, outbox.confirmed_count)))
     broker = BrokerWatch(lambda: probe(settings, secrets), time.monotonic)
     watched = Watched(registry, lambda: broker.problem() or outbox.problem(), *address)
-    say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
+    say(Announcement(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
     return watched
 
 

@@ -14,8 +14,10 @@ import yaml
 from compose_spec import PyCompose
 
 import cli
+from commands.traces import tracer_of
 from pipeline.configuration import load as load_configuration
 from schemas.kafka import LARGEST_REQUEST_BYTES
+from schemas.tracing import UNTRACED
 from tests.command_lines import refusal
 from tests.compose_files import BASE, FOLDER, OVERRIDES, environment_of, load, mounts_of, project, secrets_of
 
@@ -190,6 +192,15 @@ def test_what_is_inside_reaches_nothing_outside() -> None:
     assert merged["networks"]["pipeline"]["internal"] is True
     outside = {name for name, service in merged["services"].items() if "edge" in service["networks"]}
     assert outside.isdisjoint({"kafka", "topics", "ingest", "correlate"})
+
+
+def test_whoever_traces_is_told_of_a_collector_and_of_none_unless_the_caller_names_one() -> None:
+    services = PROJECTS["alone"]["services"]
+    told = {name: environment_of(service).get("OTEL_EXPORTER_OTLP_ENDPOINT") for name, service in services.items()}
+    assert {name for name, value in told.items() if value is not None} == {"ingest", "correlate", "sink"}
+    for name, value in told.items():
+        if value is not None:
+            assert tracer_of(name, {"OTEL_EXPORTER_OTLP_ENDPOINT": value}, pytest.fail) is UNTRACED
 
 
 @every_service

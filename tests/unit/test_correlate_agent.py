@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -81,6 +82,33 @@ def test_a_worker_that_gave_up_claims_again_when_it_gets_the_partition(log: Memo
     ours.fold(arrive(log, 1), lambda: True)
 
     assert claims(log) == 2
+
+
+class Watched(MemoryLog):
+    """A log that notes what a registry says while it is read."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(dict.fromkeys((FACTS, OUTCOMES, CHECKPOINTS), 1))
+        self._registry = registry
+        self.seen: set[float | None] = set()
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Entry]:
+        self.seen.add(self._registry.get_sample_value("bypassflow_correlate_rebuilding"))
+        return super().read(topic, partition, start, stop)
+
+
+def test_figures_tell_a_rebuild_from_a_worker_that_does_nothing() -> None:
+    registry = CollectorRegistry()
+    log = Watched(registry)
+    ours = Correlate(lambda: Correlator(SETTINGS, 0, log), lambda sentence: None, CorrelateFigures(registry))
+    arrived = arrive(log, 0)
+    assert log.seen == {0}
+    log.seen.clear()
+
+    ours.fold(arrived, lambda: True)
+
+    assert log.seen == {1}
+    assert registry.get_sample_value("bypassflow_correlate_rebuilding") == 0
 
 
 def checkpoint_count(log: MemoryLog) -> int:

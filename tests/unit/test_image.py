@@ -6,12 +6,16 @@ import fnmatch
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from platform import machine
 
 import pytest
+from packaging.requirements import Requirement
 
 import cli
+from release.extras import extra_packages
+from release.locked import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "compose" / "Dockerfile"
@@ -19,7 +23,7 @@ DOCKERFILE = ROOT / "compose" / "Dockerfile"
 
 def instructions(text: str) -> list[tuple[str, str]]:
     """Return the instructions of a Dockerfile with their arguments, each on one line."""
-    joined = re.sub(r"\\\n\s*", " ", "".join(line for line in text.splitlines(True) if not line.startswith("#")))
+    joined = re.sub(r"\s*\\\n\s*", " ", "".join(line for line in text.splitlines(True) if not line.startswith("#")))
     return [(verb, rest.strip()) for verb, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
 
@@ -85,6 +89,20 @@ def test_nothing_is_installed_without_a_hash() -> None:
     assert all("--require-hashes" in part for part in from_index)
     (build,) = [part for rest in values(BUILT, "RUN") for part in rest.split(" && ") if part.startswith("uv build")]
     assert "--build-constraints requirements/development.txt --require-hashes" in build
+
+
+def test_the_image_can_send_traces_with_packages_that_are_all_pinned() -> None:
+    (written,) = re.findall(r"(sed -n(?: -e '[^']+')+\s+\S+) > telemetry.txt", " ".join(values(BUILT, "RUN")))
+    taken = subprocess.run(["bash", "-c", written], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(each).name for each in project["optional-dependencies"]["telemetry"]]
+    assert [package.name for package in packages(taken)] == sorted(wanted)
+    assert taken.count("--hash=sha256:") >= len(wanted)
+
+    (install,) = [part for rest in values(BUILT, "RUN") for part in rest.split(" && ") if "telemetry.txt --c" in part]
+    assert "--requirements telemetry.txt --constraints requirements/development.txt" in install
+    locked = {package.name for package in packages((ROOT / "requirements" / "development.txt").read_text("utf-8"))}
+    assert set(extra_packages(ROOT / "pyproject.toml", ())["telemetry"]) <= locked
 
 
 def test_the_last_stage_has_no_tools_that_install() -> None:
