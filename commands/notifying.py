@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.application import command
-from commands.arguments import Database, StoreConfig
+from commands.arguments import AnyDatabase, StoreConfig, Url
 from commands.company import Company, company_of, utc_now
 from commands.output import failure, say
 from commands.reloading import reloading
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @command
 def notify(
-    db: Database,
+    db: AnyDatabase = None,
+    url: Url = None,
     config: StoreConfig = None,
     state: Annotated[
         Path | None,
@@ -32,18 +33,21 @@ def notify(
 ) -> None:
     """Send the alerts and digests that are due.
 
-    Those of the configuration, [[alert]] and [[digest]]. An alert is told once when it is raised and once when it is
-    over. Ends with 1 when something could not be delivered; it is tried again the next time. Run it by a timer, or with
-    --every.
+    Those that the configuration asks for. An alert is told once when it is raised and once when it is over. Ends with
+    1 when something could not be delivered; it is tried again the next time. Run it by a timer, or with --every. A
+    running sink is asked with --url; what was told is then kept where --state says.
     """
     import signal
     import threading
 
     from dashboard.notifying import by_apprise, check_variables
     from schemas.settings import parse_duration
-    from sinks.alerting import beside
 
-    company = company_of([db.absolute().parent], config)
+    def read() -> Company:
+        return company_of([Path() if db is None or url is not None else db.absolute().parent], config)
+
+    kept = state or _beside(db, url)
+    company = read()
     if not company.configuration.alert and not company.configuration.digest:
         raise ConfigurationError(
             "the configuration has neither [[alert]] nor [[digest]]; write one, or name another file with --config"
@@ -52,9 +56,8 @@ def notify(
         pause = None if every is None else parse_duration(every).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(f"expected {error}", param_hint="--every") from None
-    kept = state or beside(db)
     if dry_run:
-        _print_notices(db, company, kept)
+        _print_notices(db, url, company, kept)
         return
     check_variables(company.configuration, os.environ)
     hand_over = by_apprise(os.environ)
@@ -62,7 +65,7 @@ def notify(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if pause is None:
-        if not _send_notices(db, company, kept, hand_over):
+        if not _send_notices(db, url, company, kept, hand_over):
             raise failure("not everything could be looked at and delivered; the next run tries again")
         return
     now = [company]
@@ -71,30 +74,39 @@ def notify(
         check_variables(changed.configuration, os.environ)
         now[0] = changed
 
-    def again() -> Company:
-        return company_of([db.absolute().parent], config)
-
-    with reloading(company, again, {"alert": take, "digest": take}):
+    with reloading(company, read, {"alert": take, "digest": take}):
         while True:
             try:
-                _send_notices(db, now[0], kept, hand_over)
+                _send_notices(db, url, now[0], kept, hand_over)
             except (ConfigurationError, TransientError) as error:
-                # A store may be away while a new one is moved into its place.
+                # A store may be away while a new one is moved into its place, and a sink while it starts again.
                 say(f"nothing sent this time: {error}")
             if stop.wait(pause):
                 return
 
 
-def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) -> bool:
+def _beside(db: Path | None, url: str | None) -> Path:
+    from sinks.alerting import beside
+
+    if db is None or url is not None:
+        raise ConfigurationError(
+            "name a store with --db FILE, or a running sink with --url http://127.0.0.1:PORT and a file with --state, "
+            "in which is kept what was told"
+        )
+    return beside(db)
+
+
+def _send_notices(db: Path | None, url: str | None, company: Company, kept: Path, hand_over: Deliver) -> bool:
     """Look, and deliver; return whether that was all that there is."""
     from dashboard.notifying import decide, deliver
+    from pipeline.configuration import group_rules
     from sinks.alerting import alone, load, save
-    from sinks.store import Store
+    from sinks.answers import answers
 
     with alone(kept):
         standings = load(kept)
-        with Store.open(db) as store:
-            wrong = decide(store, company.configuration, standings, utc_now().replace(tzinfo=None))
+        with answers(db, url, group_rules(company.configuration)) as asked:
+            wrong = decide(asked, company.configuration, standings, utc_now().replace(tzinfo=None))
         # What is to be said is kept before it is delivered: whatever ends the process, it is said.
         save(kept, standings)
         waiting = len(standings.outbox)
@@ -108,14 +120,15 @@ def _send_notices(db: Path, company: Company, kept: Path, hand_over: Deliver) ->
     return not wrong and not failed
 
 
-def _print_notices(db: Path, company: Company, kept: Path) -> None:
+def _print_notices(db: Path | None, url: str | None, company: Company, kept: Path) -> None:
     from dashboard.notifying import decide
+    from pipeline.configuration import group_rules
     from sinks.alerting import load
-    from sinks.store import Store
+    from sinks.answers import answers
 
     standings = load(kept)
-    with Store.open(db) as store:
-        wrong = decide(store, company.configuration, standings, utc_now().replace(tzinfo=None))
+    with answers(db, url, group_rules(company.configuration)) as asked:
+        wrong = decide(asked, company.configuration, standings, utc_now().replace(tzinfo=None))
     for sentence in wrong:
         say(sentence)
     for letter in standings.outbox:

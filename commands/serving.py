@@ -18,6 +18,7 @@ from commands.company import Company, company_of, groups_of, utc_now
 from commands.output import say
 from commands.reloading import Take, reloading
 from commands.traces import tracer_of
+from pipeline.errors import ConfigurationError
 from schemas.tracing import UNTRACED, Tracer
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def serve(
 
     Over a store that nobody writes: a file or a snapshot; when a new one takes its place, the answers come from that.
     Prints where it answers. The store is only read; measures and labels are kept beside it. Only this machine reaches
-    it unless --listen says otherwise, and then people and programs have to sign in, see [access] of the configuration.
+    it unless --listen says otherwise, and then people and programs have to sign in, as the configuration's access says.
     Stops at Ctrl-C and SIGTERM.
     """
     import signal
@@ -110,5 +111,17 @@ def site_over(
             asking, status=status, is_local=is_local, annotations=kept, access=access, now=now, tracer=tracer
         )
 
+    sign_in = company.configuration.access.sign_in
+
+    def let_in(changed: Company) -> None:
+        nonlocal sign_in
+        # While a file is being written it may be empty or away for a moment, and then it says nothing of who may look.
+        if sign_in != "none" and changed.configuration.access.sign_in == "none":
+            raise ConfigurationError(
+                "nobody would have to sign in any more; start the process again if [access] is to ask nobody"
+            )
+        site.show(made(changed))
+        sign_in = changed.configuration.access.sign_in
+
     with Site(made(company), asking, host, port) as site:
-        yield site, lambda changed: site.show(made(changed))
+        yield site, let_in

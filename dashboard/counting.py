@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 
-from sinks.figures import Told
+from sinks.figures import FoundFigures
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -32,7 +32,7 @@ class Counting:
             "bypassflow_http_request_seconds", "Seconds until an answer was sent", ("path",), registry=self._registry
         )
         ProcessCollector(registry=self._registry)
-        self._told = Told()
+        self._told = FoundFigures()
         self._registry.register(self._told)
         self._telling = threading.Lock()
 

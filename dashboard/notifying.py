@@ -12,26 +12,26 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
-from zoneinfo import ZoneInfo
 
-from dashboard.management_report import LEAKS, gather
 from dashboard.pages.languages import Language
-from pipeline.alerting import Rule, Standing, Told, judge, last_due
+from dashboard.wording import GistTold
+from pipeline.alerting import AlertNews, Rule, Standing, judge, last_due
 from pipeline.errors import ConfigurationError
 from schemas.alerting import AlertSettings, DigestSettings, Notice
-from sinks import alerting, measures
-from sinks.alerting import Letter, Seen, Standings, look, settled_days
-from sinks.store import Store
+from sinks import alerting
+from sinks.alerting import Letter, Seen, Standings
+from sinks.answers import Answers
+from sinks.gist import Gist
 
 
 def _(message: str) -> str:
     return message
 
 
-_TITLES: Final[Mapping[Told, str]] = {
-    Told.RAISED: _("Alert: %(name)s"),
-    Told.REMINDED: _("Still: %(name)s"),
-    Told.RESOLVED: _("Over: %(name)s"),
+_TITLES: Final[Mapping[AlertNews, str]] = {
+    AlertNews.RAISED: _("Alert: %(name)s"),
+    AlertNews.REMINDED: _("Still: %(name)s"),
+    AlertNews.RESOLVED: _("Over: %(name)s"),
 }
 
 Deliver = Callable[[str, str, str], bool]
@@ -47,16 +47,20 @@ class Notices(Protocol):
     def digest(self) -> Sequence[DigestSettings]: ...
 
 
-def decide(store: Store, notices: Notices, standings: Standings, now: datetime) -> list[str]:
+def decide(asked: Answers, notices: Notices, standings: Standings, now: datetime) -> list[str]:
     """Put what is to be said now into the outbox; return what is wrong with an alert that could not be looked at.
 
     What is configured no more is forgotten, and what waits of it.
+
+    Raises:
+        TransientError: when nobody answers.
     """
+    zone = asked.timezone()
     _readdress(standings, notices)
     wrong = []
     for alert in notices.alert:
         try:
-            seen = look(store, alert, now)
+            seen = asked.look(alert.kind, alert.days, alert.wanted, now)
         except ConfigurationError as error:
             wrong.append(f"alert {alert.name!r}: {error}")
             seen = Seen(None)
@@ -65,16 +69,16 @@ def decide(store: Store, notices: Notices, standings: Standings, now: datetime) 
         told, standing = judge(rule, standings.alerts.get(alert.name, Standing()), seen.value, now)
         standings.alerts[alert.name] = standing
         if told is not None:
-            t = Language(alert.language, measures.zone_of(store))
+            t = Language(alert.language, zone)
             title = t.say(_TITLES[told], name=alert.name)
             _post(standings, alert, title, alert_text(t, alert, seen, standing))
     for digest in notices.digest:
-        t = Language(digest.language, measures.zone_of(store))
-        due = last_due(digest.every, digest.at, ZoneInfo(t.zone.key), now)
+        t = Language(digest.language, zone)
+        due = last_due(digest.every, digest.at, t.zone, now)
         sent = standings.digests.get(digest.name)
         if sent is None or sent < due:
             standings.digests[digest.name] = due
-            _post(standings, digest, digest.name, digest_text(store, digest))
+            _post(standings, digest, digest.name, digest_text(t, asked.gist(digest.day_count, digest.wanted)))
     standings.alerts = {each.name: standings.alerts[each.name] for each in notices.alert}
     standings.digests = {each.name: standings.digests[each.name] for each in notices.digest}
     return wrong
@@ -186,10 +190,9 @@ def alert_text(t: Language, alert: AlertSettings, seen: Seen, standing: Standing
     return "\n".join(lines)
 
 
-def digest_text(store: Store, digest: DigestSettings) -> str:
+def digest_text(t: Language, gist: Gist) -> str:
     """Return the number with what leaks most, in a few lines."""
-    report = gather(store, settled_days(store, digest.day_count, digest.wanted), digest.language)
-    t = report.language
+    report = GistTold(**vars(gist), language=t)
     row = report.overall
     lines = [report.about()]
     if not row["decided_count"]:
@@ -199,7 +202,7 @@ def digest_text(store: Store, digest: DigestSettings) -> str:
     if changed := report.changed():
         lines.append(changed)
     lines += ["", t.say("Which leaks most, for sure?")]
-    for number, each in enumerate(report.leaks[:LEAKS], 1):
+    for number, each in enumerate(report.leaks, 1):
         group = f"{t.group('team', each['team'])}, {t.title(each['channel'])}"
         lines.append(f"{number}. {group}: {report.leak(each)}")
     return "\n".join([*lines, "", t.say("How sure is that?"), *report.doubts()])

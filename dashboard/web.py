@@ -17,8 +17,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -34,6 +33,7 @@ from dashboard.counting import Counting, method_of
 from dashboard.pages.routes import add_pages
 from dashboard.problems import add_problems, problem
 from pipeline.errors import ConfigurationError
+from schemas.closing import Closing
 from schemas.tracing import UNTRACED, Tracer
 from sinks.asking import Asking
 
@@ -168,7 +168,7 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-class Site:
+class Site(Closing):
     """Serves an application on threads of its own until it is closed. `url` is where."""
 
     def __init__(self, app: ASGIApp, asking: Asking, host: str, port: int) -> None:
@@ -209,14 +209,6 @@ class Site:
         )
         self._thread = threading.Thread(target=self._server.run, args=([listening],), name="site")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def show(self, app: ASGIApp) -> None:
         """Answer with another application from the next request on."""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 _WEEK_DAYS: Final = 7
 
 
-class Told(StrEnum):
+class AlertNews(StrEnum):
     """What is said of an alert."""
 
     RAISED = "raised"
@@ -39,20 +39,20 @@ class Rule:
     remind_after: timedelta | None = None
 
 
-def judge(rule: Rule, standing: Standing, value: float | None, now: datetime) -> tuple[Told | None, Standing]:
+def judge(rule: Rule, standing: Standing, value: float | None, now: datetime) -> tuple[AlertNews | None, Standing]:
     """Return what is to be told of an alert whose value is seen now, and how it stands then.
 
     A value of None, nothing known, changes nothing. Between both bounds an alert stays as it is.
     """
     if standing.raised_at is None:
         if value is not None and value >= rule.raise_at:
-            return Told.RAISED, Standing(now, now)
+            return AlertNews.RAISED, Standing(now, now)
         return None, standing
     if value is not None and value < rule.clear_at:
-        return Told.RESOLVED, Standing(None, now)
+        return AlertNews.RESOLVED, Standing(None, now)
     told_at = standing.told_at or standing.raised_at
     if rule.remind_after is not None and now - told_at >= rule.remind_after:
-        return Told.REMINDED, Standing(standing.raised_at, now)
+        return AlertNews.REMINDED, Standing(standing.raised_at, now)
     return None, standing
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.estimate import TooLittle, student
-from pipeline.sentences import Sentence, told
+from pipeline.sentences import Sentence, sentence
 
 # Below these a difference of shares says little, and its interval is not to be trusted.
 LEAST_INTERACTIONS: Final = 50
@@ -28,8 +28,8 @@ EARLY, LATE, AFTER = range(3)
 Numbers = NDArray[np.float64]
 
 # The two periods, as a reader is told of them.
-BEFORE_IT: Final = told("before it")
-AFTER_IT: Final = told("after it")
+BEFORE_IT: Final = sentence("before it")
+AFTER_IT: Final = sentence("after it")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def change_of(group: Group) -> Change | TooLittle:
     cells = _periods(group)
     for period, (_, decided) in zip((BEFORE_IT, AFTER_IT), cells, strict=True):
         if reason := _shortage(decided, group.customers):
-            return TooLittle(told("%(period)s, %(reason)s", period=period, reason=reason))
+            return TooLittle(sentence("%(period)s, %(reason)s", period=period, reason=reason))
     estimate = _contrast(cells, group.customers, (-1.0, 1.0), reach=1.0)
     (untraced_before, before), (untraced_after, after) = cells
     sums = [int(group.customers @ column) for column in (untraced_before, before, untraced_after, after)]
@@ -145,13 +145,13 @@ def _shortage(decided: Numbers, customers: Numbers) -> Sentence | None:
     """Return what is missing for an interval; None when nothing is."""
     count, talked = int(customers @ decided), int(customers[decided > 0].sum())
     if count < LEAST_INTERACTIONS or talked < LEAST_CUSTOMERS:
-        return told(
+        return sentence(
             "%(count)s decided interactions of %(customers)s customers are too few; at least %(least)s of "
             "%(least_customers)s are needed",
             count=count, customers=talked, least=LEAST_INTERACTIONS, least_customers=LEAST_CUSTOMERS,
         )  # fmt: skip
     if _effective(decided, customers) < LEAST_EFFECTIVE_CUSTOMERS:
-        return told(
+        return sentence(
             "a few of the %(customers)s customers make up nearly all of the %(count)s decided interactions",
             customers=talked,
             count=count,

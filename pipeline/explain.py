@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.engine import Engine
-from pipeline.sentences import Instant, Name, Sentence, told
+from pipeline.sentences import Instant, Name, Sentence, sentence
 from schemas.settings import EngineSettings
 
 OTHER_KINDS = ("meeting", "note", "task", "other", "ticket")
 TIER_WORDS = {
-    "exact": told("it carries the interaction's own key"),
-    "same_representative": told("same customer, logged by a representative who took part"),
-    "other_representative": told("same customer, logged by somebody else"),
-    "inferred": told("unknown identifier, same representative and channel, nothing else stands behind it"),
+    "exact": sentence("it carries the interaction's own key"),
+    "same_representative": sentence("same customer, logged by a representative who took part"),
+    "other_representative": sentence("same customer, logged by somebody else"),
+    "inferred": sentence("unknown identifier, same representative and channel, nothing else stands behind it"),
 }
 
 
@@ -104,24 +104,24 @@ def _reason(
     fate: Mapping[str, Any],
 ) -> Sentence:
     if interaction["activity_id"] == activity["activity_id"]:
-        return told("the trace: %(tier)s", tier=TIER_WORDS[str(interaction["tier"])])
+        return sentence("the trace: %(tier)s", tier=TIER_WORDS[str(interaction["tier"])])
     if fate.get("status") == "siloed":
-        return told("a ticket that is tied to no customer of the CRM")
+        return sentence("a ticket that is tied to no customer of the CRM")
     if tier is None:
         return _why_no_candidate(settings, interaction, activity, fate)
     if fate.get("status") == "trace":
-        return told(
+        return sentence(
             "lost: it explains interaction %(interaction)s better (%(tier)s)",
             interaction=fate["interaction_id"],
             tier=Name(fate["tier"]),
         )
     if fate.get("status") == "redundant":
         if fate["interaction_id"] == interaction["interaction_id"]:
-            return told("redundant: %(activity)s comes first", activity=interaction["activity_id"])
-        return told(
+            return sentence("redundant: %(activity)s comes first", activity=interaction["activity_id"])
+        return sentence(
             "lost: it was logged a second time for interaction %(interaction)s", interaction=fate["interaction_id"]
         )
-    return told("lost: another activity comes first")
+    return sentence("lost: another activity comes first")
 
 
 def _why_no_candidate(
@@ -129,25 +129,25 @@ def _why_no_candidate(
 ) -> Sentence:
     kind, channel = Name(activity["kind"]), Name(interaction["channel"])
     if activity["deleted"]:
-        return told("no candidate: deleted in the CRM")
+        return sentence("no candidate: deleted in the CRM")
     if activity["kind"] != interaction["channel"] and activity["kind"] not in OTHER_KINDS:
-        return told("no candidate: %(kind)s is no trace of %(channel)s", kind=kind, channel=channel)
+        return sentence("no candidate: %(kind)s is no trace of %(channel)s", kind=kind, channel=channel)
     if activity["logged_to"] < interaction["started_at"] - settings.before:
-        return told("no candidate: logged more than %(length)s before the start", length=settings.before)
+        return sentence("no candidate: logged more than %(length)s before the start", length=settings.before)
     offset = _offset(interaction, activity)
     is_by_participant = _meet(fate.get("representative_ids"), interaction["participants"])
     if not interaction["customer_ids"]:
         window, tier = settings.inferred_after, "inferred"
         if activity["kind"] != interaction["channel"]:
-            return told("no candidate: the customer is unknown, and %(kind)s is another channel", kind=kind)
+            return sentence("no candidate: the customer is unknown, and %(kind)s is another channel", kind=kind)
         if not is_by_participant:
-            return told("no candidate: the customer is unknown, and it was logged by nobody who took part")
+            return sentence("no candidate: the customer is unknown, and it was logged by nobody who took part")
     elif not _meet(fate.get("customer_ids"), interaction["customer_ids"]):
-        return told("no candidate: on another customer")
+        return sentence("no candidate: on another customer")
     elif is_by_participant:
         window, tier = settings.same_representative_after, "same_representative"
     elif offset > settings.other_representative_after:
-        return told(
+        return sentence(
             "no candidate: logged by nobody who took part, %(offset)s after the end; for others the window is "
             "%(window)s",
             offset=offset,
@@ -156,12 +156,12 @@ def _why_no_candidate(
     else:
         window, tier = settings.other_representative_after, "other_representative"
     if offset > window:
-        return told(
+        return sentence(
             "no candidate: logged %(offset)s after the end; the window is %(window)s", offset=offset, window=window
         )
     if tier not in settings.tiers:
-        return told("no candidate: traces of tier %(tier)s are switched off", tier=Name(tier))
-    return told("no candidate: something else stands behind it")
+        return sentence("no candidate: traces of tier %(tier)s are switched off", tier=Name(tier))
+    return sentence("no candidate: something else stands behind it")
 
 
 def _meet(ids: Collection[str] | None, others: Collection[str] | None) -> bool:
@@ -179,12 +179,12 @@ def _offset(interaction: Mapping[str, Any], activity: Mapping[str, Any]) -> time
 
 def _when(verdict: Verdict) -> Sentence:
     if verdict.offset > timedelta(0):
-        return told("%(length)s after the end", length=verdict.offset)
+        return sentence("%(length)s after the end", length=verdict.offset)
     if verdict.offset:
-        return told("%(length)s before the end", length=verdict.offset)
+        return sentence("%(length)s before the end", length=verdict.offset)
     if verdict.precision == "second":
-        return told("at the end")
-    return told("within the %(precision)s of the end", precision=Name(verdict.precision))
+        return sentence("at the end")
+    return sentence("within the %(precision)s of the end", precision=Name(verdict.precision))
 
 
 def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Sentence:
@@ -193,33 +193,33 @@ def summary(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Sent
         case "traced", _:
             return _traced(interaction, verdicts)
         case "siloed", _:
-            return told(
+            return sentence(
                 "Siloed: only the ticket %(ticket)s tells of it, and that is tied to no CRM customer.",
                 ticket=interaction["ticket_id"],
             )
         case "pending", _:
-            return told(
+            return sentence(
                 "Pending: no trace yet, and the CRM feed has not been read past %(instant)s.",
                 instant=Instant(interaction["window_ends_at"]),
             )
         case _, "withheld" if interaction["channel"] == "call":
-            return told("Bypassed: the number was withheld, and no activity of the representative fits.")
+            return sentence("Bypassed: the number was withheld, and no activity of the representative fits.")
         case _, "withheld":
-            return told("Bypassed: nobody knows who it was with, and no activity of the representative fits.")
+            return sentence("Bypassed: nobody knows who it was with, and no activity of the representative fits.")
         case _, "unknown_customer":
-            return told(
+            return sentence(
                 "Bypassed: the CRM knows no customer with this identifier, and no activity of the representative fits."
             )
     if not verdicts:
-        return told("Bypassed: the customer is known, and nothing was logged on it around that time.")
+        return sentence("Bypassed: the customer is known, and nothing was logged on it around that time.")
     if near := sum(v.tier is not None for v in verdicts):
-        return told(
+        return sentence(
             "Bypassed: the customer is known; of %(count)s activities around that time %(near)s could have been the "
             "trace, and each of them explains something else.",
             count=len(verdicts),
             near=near,
         )
-    return told(
+    return sentence(
         "Bypassed: the customer is known; none of %(count)s activities around that time can be its trace.",
         count=len(verdicts),
     )
@@ -229,10 +229,10 @@ def _traced(interaction: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Sent
     trace = next((verdict for verdict in verdicts if verdict.is_trace), None)
     activity, tier = interaction["activity_id"], interaction["tier"]
     if trace is None:
-        return told(
+        return sentence(
             "Traced by %(activity)s (%(tier)s): %(why)s.", activity=activity, tier=Name(tier), why=TIER_WORDS[tier]
         )
-    return told(
+    return sentence(
         "Traced by %(activity)s (%(tier)s, %(when)s): %(why)s.",
         activity=activity, tier=Name(tier), when=_when(trace), why=TIER_WORDS[tier],
     )  # fmt: skip

@@ -66,7 +66,7 @@ class Sentence(str):
     values: Mapping[str, Value]
 
 
-def told(template: str, **values: Value) -> Sentence:
+def sentence(template: str, **values: Value) -> Sentence:
     """Return a sentence; `make messages` takes its template into the catalogues."""
     sentence = Sentence(template % {name: _english(value) for name, value in values.items()} if values else template)
     sentence.template = template

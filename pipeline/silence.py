@@ -15,7 +15,7 @@ from itertools import chain, pairwise
 from statistics import median
 from typing import Final
 
-from pipeline.sentences import LocalTime, Name, Sentence, Value, told
+from pipeline.sentences import LocalTime, Name, Sentence, Value, sentence
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -70,12 +70,12 @@ class Silence:
             "usual": round(self.usual_count),
         }
         if self.is_general:
-            return told(
+            return sentence(
                 "%(source)s has no %(channel)s from %(since)s to %(until)s, where there usually are %(usual)s; "
                 "nothing else either",
                 **values,
             )
-        return told(
+        return sentence(
             "%(source)s has no %(channel)s from %(since)s to %(until)s, where there usually are %(usual)s", **values
         )
 

@@ -15,6 +15,8 @@ Kind = Literal["share", "silence", "dead_letters"]
 
 # What an alert says unless told otherwise: the lower bound of the share, silent stretches, the part of raw events.
 RAISE_AT: dict[Kind, float] = {"share": 0.8, "silence": 1.0, "dead_letters": 0.01}
+# A year, with the day that some have more.
+MOST_DAYS = 366
 # An alert is over when its value is this part of what raised it, or less: one that stays near does not flap.
 CLEAR_PART = 0.9
 
@@ -71,7 +73,7 @@ class AlertSettings(Notice):
         description="It is over below this value. Default: nine tenths of raise_at; of silences raise_at.",
         examples=[0.8],
     )
-    days: Annotated[int, Field(ge=1, le=366)] | None = Field(
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = Field(
         default=None,
         description="Of so many days: of a share the last settled ones. Default: 28 of a share, 2 of silences. Dead "
         "letters are counted of all that was read.",
@@ -105,7 +107,7 @@ class DigestSettings(Notice):
         default="week", description="How often; a week begins on Monday.", examples=["week"]
     )
     at: Clock = Field(default=time(8), description="When, in the company's time zone.", examples=["08:00"])
-    days: Annotated[int, Field(ge=1, le=366)] | None = Field(
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] | None = Field(
         default=None,
         description="Of so many days, the last settled ones. Default: 1 of a daily one, 7 of a weekly one.",
         examples=[28],

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pipeline.alerting import Standing
 from pipeline.errors import ConfigurationError
-from schemas.alerting import AlertSettings
+from schemas.alerting import Kind
 from sinks import measures, silent
 from sinks.annotations import beside as annotations_beside
 from sinks.effects import check_scope
@@ -40,7 +40,7 @@ class Seen:
     sentences: tuple[str, ...] = ()
 
 
-def settled_days(store: Store, days: int, wanted: Mapping[str, tuple[str, ...]]) -> Filters:
+def settled_days(store: Store, days: int, wanted: Mapping[str, Collection[str]]) -> Filters:
     """Return the last days, so many, whose traces have been logged; of an empty store no days at all."""
     zone = ZoneInfo(measures.zone_of(store))
     settling = delay.settling(store, filters=Filters(wanted))
@@ -52,28 +52,28 @@ def settled_days(store: Store, days: int, wanted: Mapping[str, tuple[str, ...]])
     return Filters(wanted, begin, end)
 
 
-def look(store: Store, alert: AlertSettings, now: datetime) -> Seen:
-    """Return what an alert looks at; `now` is UTC without a zone.
+def look(store: Store, kind: Kind, days: int | None, wanted: Mapping[str, Collection[str]], now: datetime) -> Seen:
+    """Return what an alert of a kind looks at; `days` None: its usual ones. `now` is UTC without a zone.
 
     Raises:
         ConfigurationError: when it is about a team or a channel that no interaction has.
     """
-    if alert.kind == "share":
-        check_scope(store, alert.team, alert.channel)
-        filters = settled_days(store, alert.days or _SHARE_DAYS, alert.wanted)
+    if kind == "share":
+        check_scope(store, wanted.get("team", ()), wanted.get("channel", ()))
+        filters = settled_days(store, days or _SHARE_DAYS, wanted)
         (row,) = split.share(store, (), None, filters)
         return Seen(row["bypass_share_low"], row)
-    if alert.kind == "silence":
+    if kind == "silence":
         zone = ZoneInfo(measures.zone_of(store))
         (found,) = store.rows("SELECT max(started_at) AS last FROM observation_base")
         if found["last"] is None:
             return Seen(None)
-        since = found["last"] - timedelta(days=alert.days or _SILENCE_DAYS)
+        since = found["last"] - timedelta(days=days or _SILENCE_DAYS)
         told: list[str] = list(silent.warnings(store, zone, since, None))
         # What is silent beside others is found by them; when all are, only the clock tells.
         if now - found["last"] > _ALL_SILENT:
-            days = (now - found["last"]).days
-            told = [f"no source has written anything for {days} days; is everything still read?", *told]
+            silent_days = (now - found["last"]).days
+            told = [f"no source has written anything for {silent_days} days; is everything still read?", *told]
         return Seen(float(len(told)), {}, tuple(told))
     accounts = measures.audit(store)
     rejected, raw = (sum(row[name] for row in accounts) for name in ("rejected_count", "raw_count"))

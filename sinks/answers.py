@@ -14,8 +14,12 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigurationError
 from pipeline.groups import OFF, GroupRules
-from sinks import explanations, measures, silent
+from schemas.alerting import Kind
+from schemas.closing import Closing
+from sinks import alerting, explanations, measures, silent
+from sinks.alerting import Seen
 from sinks.explanations import Explanation
+from sinks.gist import Gist, gist
 from sinks.store import Store
 
 Row = dict[str, Any]
@@ -65,19 +69,27 @@ class Answers(Protocol):
         """Return the accounts of every source."""
         ...
 
+    def timezone(self) -> str:
+        """Return the name of the company's time zone."""
+        ...
 
-class StoreAnswers:
+    def look(self, kind: Kind, days: int | None, wanted: Mapping[str, Collection[str]], now: datetime) -> Seen:
+        """Return what an alert looks at, see `sinks.alerting.look`."""
+        ...
+
+    def gist(self, days: int, wanted: Mapping[str, Collection[str]]) -> Gist:
+        """Return the gist of the last settled days, so many."""
+        ...
+
+
+class StoreAnswers(Closing):
     """Answers from a store that is open in this process, and closes it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the store."""
         self.store.close()
 
     def report(
@@ -104,6 +116,18 @@ class StoreAnswers:
     def audit(self) -> list[Row]:
         """See `Answers`."""
         return measures.audit(self.store)
+
+    def timezone(self) -> str:
+        """See `Answers`."""
+        return measures.zone_of(self.store)
+
+    def look(self, kind: Kind, days: int | None, wanted: Mapping[str, Collection[str]], now: datetime) -> Seen:
+        """See `Answers`."""
+        return alerting.look(self.store, kind, days, wanted, now)
+
+    def gist(self, days: int, wanted: Mapping[str, Collection[str]]) -> Gist:
+        """See `Answers`."""
+        return gist(self.store, alerting.settled_days(self.store, days, wanted))
 
     def _span(self, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
         """Return the instants that a user means, in the company's time zone."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.effect import AFTER_IT, BEFORE_IT, Change, Comparison, Group, change_of, compare
 from pipeline.errors import ConfigurationError
 from pipeline.estimate import TooLittle
-from pipeline.sentences import Instant, Points, Sentence, Value, told
+from pipeline.sentences import Instant, Points, Sentence, Value, sentence
 from schemas.annotations import Measure
 from sinks.measures import Query, Row
 from sinks.store import Store
@@ -116,7 +116,7 @@ def effect(
         compared = compare(_group(found, "measured"), _group(found, "other"))
         if isinstance(compared, TooLittle):
             warnings.append(
-                told("no comparison: of %(teams)s, %(reason)s", teams=", ".join(chosen), reason=compared.reason)
+                sentence("no comparison: of %(teams)s, %(reason)s", teams=", ".join(chosen), reason=compared.reason)
             )
         else:
             comparison = compared
@@ -208,11 +208,11 @@ def _clipped(store: Store, measure: Measure, span: timedelta) -> Spans | Sentenc
     (extent,) = store.rows(_EXTENT)
     first, last, pending, at = extent["first_at"], extent["last_at"], extent["pending_at"], measure.begins_at
     if first is None:
-        return told("the store holds no interactions")
+        return sentence("the store holds no interactions")
     end = last + timedelta(microseconds=1) if pending is None else min(last, pending)
     since, until = max(first, at - span), min(at + span, end)
     if at - since < SHORTEST:
-        return told(
+        return sentence(
             "the data begin %(first)s, less than %(days)s days before it began, %(begins)s",
             first=Instant(first),
             days=SHORTEST.days,
@@ -221,12 +221,12 @@ def _clipped(store: Store, measure: Measure, span: timedelta) -> Spans | Sentenc
     if until - at < SHORTEST:
         values: dict[str, Value] = {"end": Instant(end), "days": SHORTEST.days, "begins": Instant(at)}
         if pending is not None and pending <= last:
-            return told(
+            return sentence(
                 "interactions are decided only until %(end)s, less than %(days)s days after it began, %(begins)s; "
                 "replay with newer logs and a newer export of the CRM",
                 **values,
             )
-        return told(
+        return sentence(
             "the data reach only until %(end)s, less than %(days)s days after it began, %(begins)s; replay with newer "
             "logs and a newer export of the CRM",
             **values,
@@ -282,12 +282,12 @@ def _same_time(
         if each.measure_id != measure.measure_id and spans.since < each.begins_at < spans.until:
             if shares_teams and shares_channels:
                 warnings.append(
-                    told(
+                    sentence(
                         "'%(name)s' began in the same time, %(begins)s, for %(teams)s: their effects cannot be told "
                         "apart here",
                         name=each.name,
                         begins=Instant(each.begins_at),
-                        teams=", ".join(each.teams) or told("all teams"),
+                        teams=", ".join(each.teams) or sentence("all teams"),
                     )
                 )
     return warnings
@@ -296,7 +296,7 @@ def _same_time(
 def _shorter(measure: Measure, spans: Spans, span: timedelta) -> list[Sentence]:
     parts = ((BEFORE_IT, spans.at - spans.since), (AFTER_IT, spans.until - spans.at))
     return [
-        told("only %(length)s of %(days)s days %(period)s are known", length=length, days=span.days, period=period)
+        sentence("only %(length)s of %(days)s days %(period)s are known", length=length, days=span.days, period=period)
         for period, length in parts
         if length < span
     ]
@@ -305,11 +305,11 @@ def _shorter(measure: Measure, spans: Spans, span: timedelta) -> list[Sentence]:
 def _apart_before(comparison: Comparison) -> list[Sentence]:
     early = comparison.early_difference
     if early is None:
-        return [told("whether the teams changed alike before it cannot be said: too few interactions in each half")]
+        return [sentence("whether the teams changed alike before it cannot be said: too few interactions in each half")]
     if early.is_zero_possible:
         return []
     return [
-        told(
+        sentence(
             "the teams moved apart before it already, by %(change)s points between the halves of that time (%(low)s to "
             "%(high)s): the comparison is doubtful",
             change=Points(early.value),
@@ -330,7 +330,7 @@ def _another_mix(comparison: Comparison, teams: Sequence[Row]) -> list[Sentence]
     if abs(mix) < MIX_THRESHOLD:
         return []
     return [
-        told(
+        sentence(
             "%(mix)s points of the comparison teams' change come from their mix, not from their habits: some of them "
             "talked more than before, others less; name those that are alike",
             mix=Points(mix),
@@ -340,5 +340,7 @@ def _another_mix(comparison: Comparison, teams: Sequence[Row]) -> list[Sentence]
 
 def _no_comparison(measure: Measure) -> Sentence:
     if not measure.teams:
-        return told("no comparison: it holds for all teams, so what else changed at that time cannot be told from it")
-    return told("no comparison: no other team talked with customers in both periods")
+        return sentence(
+            "no comparison: it holds for all teams, so what else changed at that time cannot be told from it"
+        )
+    return sentence("no comparison: no other team talked with customers in both periods")

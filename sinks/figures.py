@@ -109,7 +109,7 @@ def sink_metrics(status: Mapping[str, Any]) -> list[Metric]:
     return found
 
 
-class Told(Collector):
+class FoundFigures(Collector):
     """Figures that are found anew whenever somebody asks."""
 
     def __init__(self, find: Callable[[], Iterable[Metric]] = tuple) -> None:
@@ -128,5 +128,5 @@ def sink_registry(asking: Asking, status: Callable[[], Mapping[str, Any]]) -> Co
     """Return what a running sink and its store tell, with the figures of the process itself."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(Told(lambda: [*asking.ask(store_metrics), *sink_metrics(status())]))
+    registry.register(FoundFigures(lambda: [*asking.ask(store_metrics), *sink_metrics(status())]))
     return registry

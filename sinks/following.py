@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import duckdb
 
 from pipeline.errors import BypassflowError
 from pipeline.groups import OFF, GroupRules
+from schemas.closing import Closing
 from sinks.asking import Asking
 from sinks.store import Store
 
@@ -21,7 +21,7 @@ EVERY_SECONDS: Final = 1.0
 _Stamp = tuple[int, int, int, int]
 
 
-class Following:
+class Following(Closing):
     """Opens the store at a path, and opens what takes its place; `asking` asks the newest that can be read.
 
     A replay moves a new file into place, a snapshot the folder that a link leads to: both put another file at the path.
@@ -54,14 +54,6 @@ class Following:
         """Show as much of representatives as these rules allow, from the next question on."""
         self._groups = groups
         self._store.groups = groups
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def run(self, stop: threading.Event, every_seconds: float = EVERY_SECONDS) -> None:
         """Look from time to time until `stop` is set."""

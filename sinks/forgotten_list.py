@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.errors import ConfigurationError
 from pipeline.forgetting import Forgotten
 from pipeline.keys import advanced_digest, links_of
-from sinks.rewriting import sync
+from sinks.placement import sync
 
 _HEAD: Final = (
     "# Digests of the people whom bypassflow has forgotten; keep it with the key, which it is worth nothing without."

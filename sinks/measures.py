@@ -335,19 +335,15 @@ def _by_groups(
     (last,) = store.rows(
         "SELECT greatest((SELECT max(started_at) FROM current_interaction), (SELECT max(finished_at) FROM run)) AS at"
     )
-    present = "" if last["at"] is None else _local(last["at"], ZoneInfo(zone)).strftime("%Y-%m")
+    present = "" if last["at"] is None else in_zone(last["at"], ZoneInfo(zone)).strftime("%Y-%m")
     rows = [row for row in store.rows(query.sql, query.values) if row["month"] < present]
     counts = [f"{name}_count" for name in ("interaction", *_OUTCOMES)]
     return grouped(rows, dimensions, wanted, store.groups.minimum_group, counts)
 
 
 def _is_first_instant(moment: datetime, zone: ZoneInfo) -> bool:
-    local = _local(moment, zone)
+    local = in_zone(moment, zone)
     return local.day == 1 and local.time() == time.min
-
-
-def _local(moment: datetime, zone: ZoneInfo) -> datetime:
-    return moment.replace(tzinfo=UTC).astimezone(zone)
 
 
 def dimension_values(store: Store) -> dict[str, list[str]]:
@@ -500,6 +496,11 @@ def zone_of(store: Store) -> str:
 
 
 # -- what other measures use too ---------------------------------------------------------------------------------------
+
+
+def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
+    """Return an instant, UTC without a zone, in local time."""
+    return moment.replace(tzinfo=UTC).astimezone(zone)
 
 
 def shares(row: Row) -> Row:

@@ -92,20 +92,20 @@ class Placement:
                 "copy of the store before its schema is changed; free some space"
             )
         shutil.copy2(self.target, self.draft)
-        _sync(self.draft)
+        sync(self.draft)
         os.replace(self.draft, kept)
-        _sync(kept.parent)
+        sync(kept.parent)
         return kept
 
     def settle(self) -> None:
         """Move the finished draft to its place, for good: afterwards no crash can take it back."""
         if self.target.exists():
             os.chmod(self.draft, stat.S_IMODE(self.target.stat().st_mode))
-        _sync(self.draft)
+        sync(self.draft)
         # The log of the old store was merged before the draft was begun; a new file must never meet it.
         self.log.unlink(missing_ok=True)
         os.replace(self.draft, self.target)
-        _sync(self.target.parent)
+        sync(self.target.parent)
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -115,7 +115,8 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk for good."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

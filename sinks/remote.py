@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,9 +16,12 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigurationError, TransientError
 from pipeline.explain import Verdict
+from schemas.alerting import Kind
 from schemas.packing import InvalidPack, Pack, pack, unpack
+from sinks.alerting import Seen
 from sinks.answers import ALL, Report, Row
 from sinks.explanations import Explanation
+from sinks.gist import Gist
 
 # Longer than the sink itself allows a question.
 _TIMEOUT_SECONDS: Final = 60.0
@@ -66,6 +70,20 @@ class RemoteAnswers:
         rows: list[Row] = orjson.loads(self._ask("audit", {}))
         return rows
 
+    def timezone(self) -> str:
+        """See `sinks.answers.Answers`."""
+        return str(orjson.loads(self._ask("timezone", {}))["timezone"])
+
+    def look(self, kind: Kind, days: int | None, wanted: Mapping[str, Collection[str]], now: datetime) -> Seen:
+        """See `sinks.answers.Answers`."""
+        values = {**wanted, "kind": kind, "days": None if days is None else str(days), "now": now.isoformat()}
+        found = orjson.loads(self._ask("alert", values))
+        return Seen(found["value"], found["row"], tuple(found["sentences"]))
+
+    def gist(self, days: int, wanted: Mapping[str, Collection[str]]) -> Gist:
+        """See `sinks.answers.Answers`."""
+        return read_gist(orjson.loads(self._ask("gist", {**wanted, "days": str(days)})))
+
     def status(self) -> dict[str, Any]:
         """Return how far the sink has come."""
         found: dict[str, Any] = orjson.loads(self._ask("status", {}))
@@ -110,6 +128,23 @@ class RemoteAnswers:
         except (orjson.JSONDecodeError, KeyError, TypeError):
             sentence = f"{self._url} answers {error.code}; it is no sink of bypassflow"
         return TransientError(sentence) if error.code >= 500 else ConfigurationError(sentence)
+
+
+def read_gist(written: Mapping[str, Any]) -> Gist:
+    """Return the gist that was written as JSON."""
+    days = {name: _day(written[name]) for name in ("first_day", "last_day", "unsettled_from")}
+    compared = written["compared"]
+    reached = written["complete_through"]
+    times = {
+        "compared": None if compared is None else tuple(map(date.fromisoformat, compared)),
+        "complete_through": None if reached is None else datetime.fromisoformat(reached),
+    }
+    wanted = {name: tuple(values) for name, values in written["wanted"].items()}
+    return Gist(**{**written, **days, **times, "wanted": wanted})
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
 
 
 def pack_explanation(explanation: Explanation) -> bytes:

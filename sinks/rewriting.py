@@ -19,7 +19,7 @@ import pyarrow as pa
 from sinks import catalog
 from sinks.connection import STORAGE_VERSION, check_file, check_whole, connect, quoted, require_current
 from sinks.failures import explained
-from sinks.placement import Placement
+from sinks.placement import Placement, sync
 
 MEMORY_LIMIT: Final = "512MB"
 OLD: Final = "old"
@@ -118,15 +118,6 @@ def counted(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     for name in _tables(connection, OLD):
         ((counts[name],),) = connection.execute(f"SELECT count(*) FROM {OLD}.{name}").fetchall()
     return counts
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder on the disk for good."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _without_dictionary(type_: pa.DataType) -> pa.DataType:

@@ -22,7 +22,8 @@ from pipeline.keys import CompanyKey, advanced
 from sinks.annotations import Annotations
 from sinks.erasure.erasing import alone
 from sinks.keyfile import next_path, read_key, write_key
-from sinks.rewriting import OLD, counted, rewriting, sync
+from sinks.placement import sync
+from sinks.rewriting import OLD, counted, rewriting
 from sinks.store import Store
 
 # Columns of tokens by table; lists end in [].

@@ -13,9 +13,9 @@ from typing import Any, Final
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from pipeline.errors import ConfigurationError
+from schemas.announcements import Announcement
 from schemas.log import Log
 from schemas.settings_values import parse_duration
-from schemas.telling import Told
 from schemas.tracing import UNTRACED, Tracer
 from sinks.consumer import Consumer, status_of
 from sinks.live import LiveStore
@@ -79,7 +79,7 @@ def run(
 
         server = parts.enter_context(Server(live.store, status, host, port))
         tell(
-            Told(
+            Announcement(
                 f"following partition {partition} into {live.store.path}; questions are answered at {server.url}",
                 "sink following",
                 partition=partition,
@@ -88,7 +88,7 @@ def run(
         if beside is not None:
             parts.enter_context(beside(status))
         consumer.run(stop)
-    tell(Told("stopped; the store is whole, and a new start goes on where this one stood", "sink stopped"))
+    tell(Announcement("stopped; the store is whole, and a new start goes on where this one stood", "sink stopped"))
 
 
 def address(listen: str) -> tuple[str, int]:

@@ -13,26 +13,30 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import duckdb
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
+from schemas.alerting import MOST_DAYS, RAISE_AT
+from schemas.closing import Closing
 from schemas.packing import Pack, pack
 from sinks import figures
 from sinks.answers import StoreAnswers
 from sinks.asking import Asking
 from sinks.consumer import problem_of
 from sinks.listening import Listener
-from sinks.measures import FILTERS
+from sinks.measures import FILTERS, instant, known
 from sinks.remote import pack_explanation
 from sinks.results import RESULTS
 from sinks.store import Store
 
 MOST_ROWS: Final = 200_000
+# What an alert or a digest may be about, beside its days.
+_SCOPE: Final = ("channel", "team")
 _JSON: Final = "application/json; charset=utf-8"
 _PACKED: Final = "application/octet-stream"
 
@@ -40,7 +44,7 @@ Values = Mapping[str, Sequence[str]]
 Answer = tuple[str, bytes]
 
 
-class Server:
+class Server(Closing):
     """Answers until it is closed. `url` is where."""
 
     def __init__(self, store: Store, status: Callable[[], dict[str, Any]], host: str, port: int) -> None:
@@ -53,8 +57,9 @@ class Server:
         self._status = status
         asked: dict[str, Callable[[Values], Answer]] = {
             "report": self._report, "interactions": self._interactions, "explain": self._explain,
-            "audit": self._audit, "status": self._tell_status, "healthz": self._tell_health,
-            "readyz": self._tell_readiness, "metrics": self._tell_figures,
+            "audit": self._audit, "timezone": self._timezone, "alert": self._alert, "gist": self._gist,
+            "status": self._tell_status, "healthz": self._tell_health, "readyz": self._tell_readiness,
+            "metrics": self._tell_figures,
         }  # fmt: skip
         is_local = host == "localhost" or _is_loopback(host)
 
@@ -76,14 +81,6 @@ class Server:
         self.url = f"http://{shown}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="answers")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop listening, and break off what is being answered."""
@@ -124,6 +121,23 @@ class Server:
     def _audit(self, values: Values) -> Answer:
         _allow(values, ())
         return _JSON, orjson.dumps(self._ask(lambda answers: answers.audit()))
+
+    def _timezone(self, values: Values) -> Answer:
+        _allow(values, ())
+        return _JSON, orjson.dumps({"timezone": self._ask(lambda answers: answers.timezone())})
+
+    def _alert(self, values: Values) -> Answer:
+        _allow(values, ("kind", "days", "now", *_SCOPE))
+        name = known(_one(values, "kind") or "", tuple(RAISE_AT), "kind of alert")
+        (kind,) = (each for each in RAISE_AT if each == name)
+        now = instant(_one(values, "now") or "", ZoneInfo("UTC"))
+        found = self._ask(lambda answers: answers.look(kind, _days(values), _scope(values), now))
+        return _JSON, orjson.dumps(found)
+
+    def _gist(self, values: Values) -> Answer:
+        _allow(values, ("days", *_SCOPE))
+        found = self._ask(lambda answers: answers.gist(_days(values) or 1, _scope(values)))
+        return _JSON, orjson.dumps(found)
 
     def _tell_status(self, values: Values) -> Answer:
         _allow(values, ())
@@ -210,6 +224,17 @@ def _allow(values: Values, names: Sequence[str]) -> None:
     for name in values:
         if name not in names:
             raise ConfigurationError(f"unknown parameter {name!r}; expected one of {', '.join(names) or 'none'}")
+
+
+def _scope(values: Values) -> dict[str, Sequence[str]]:
+    return {name: given for name, given in values.items() if name in _SCOPE}
+
+
+def _days(values: Values) -> int | None:
+    days = _number(values, "days")
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise ConfigurationError(f"{days} days were asked for; expected 1 to {MOST_DAYS}")
+    return days
 
 
 def _one(values: Values, name: str) -> str | None:

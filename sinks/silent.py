@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pipeline.sentences import Sentence, told
+from pipeline.sentences import Sentence, sentence
 from pipeline.silence import HOUR, Hours, Stream, silences
 from sinks.store import Store
 
@@ -34,12 +34,12 @@ def warnings(store: Store, zone: ZoneInfo, since: datetime | None, until: dateti
         if silence.since < end and silence.until > begin and not silence.is_holiday
     ]
     sentences = [
-        told("%(silence)s: its interactions are missing from the number", silence=silence.sentence)
+        sentence("%(silence)s: its interactions are missing from the number", silence=silence.sentence)
         for silence in found[:MOST_TOLD]
     ]
     if len(found) > MOST_TOLD:
         more = len(found) - MOST_TOLD
-        sentences.append(told("sources were silent %(count)s times more in this period", count=more))
+        sentences.append(sentence("sources were silent %(count)s times more in this period", count=more))
     return sentences
 
 

@@ -19,11 +19,12 @@ from typing import Final
 import duckdb
 
 from pipeline.errors import BypassflowError, ConfigurationError, TransientError
-from schemas.telling import Told
+from schemas.announcements import Announcement
 from schemas.tracing import UNTRACED, Tracer
 from sinks import catalog
 from sinks.connection import STORAGE_VERSION, quoted
 from sinks.failures import explained, megabytes
+from sinks.placement import sync
 from sinks.reference import VIEWS
 from sinks.results import RESULTS
 from sinks.store import Store
@@ -71,7 +72,7 @@ class Snapshots:
                 except BypassflowError as error:
                     self.failure_count += 1
                     sentence = f"no snapshot was taken: {error}"
-                    self._tell(Told(sentence, "snapshot failed", "warning", reason=str(error)))
+                    self._tell(Announcement(sentence, "snapshot failed", "warning", reason=str(error)))
         finally:
             self._store.close()
 
@@ -82,7 +83,7 @@ class Snapshots:
             folder = write_snapshot(self._store, self._folder, taken_at)
         self.taken_at, self.seconds = taken_at, time.monotonic() - begun
         sentence = f"a snapshot was taken in {self.seconds:.1f} s"
-        self._tell(Told(sentence, "snapshot taken", seconds=round(self.seconds, 3)))
+        self._tell(Announcement(sentence, "snapshot taken", seconds=round(self.seconds, 3)))
         return folder
 
 
@@ -111,7 +112,7 @@ def write_snapshot(store: Store, folder: Path, taken_at: datetime) -> Path:
         with explained(draft / store.path.name):
             _fill(store, draft)
         for path in draft.iterdir():
-            _sync(path)
+            sync(path)
         os.replace(draft, target)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -120,7 +121,7 @@ def write_snapshot(store: Store, folder: Path, taken_at: datetime) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(target.name)
     os.replace(link, folder / CURRENT)
-    _sync(folder)
+    sync(folder)
     for old in sorted(folder.glob(f"{PREFIX}*"))[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -184,11 +185,3 @@ def _check_room(path: Path, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TransientError(f"{megabytes(free)} free in {folder}, and a snapshot may need {megabytes(needed)}")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 from pipeline.errors import ConfigurationError
 from pipeline.groups import OFF, GroupRules
 from pipeline.sources.registry import Batch, DeadLetter
+from schemas.closing import Closing
 from schemas.facts import SCHEMAS
 from sinks import catalog, observations, windows
 from sinks.appending import Appender, BackgroundWriter, with_constants
@@ -61,7 +61,7 @@ class RunRecord:
     complete_through: datetime | None = None
 
 
-class Store:
+class Store(Closing):
     """One deployment's facts and results. Made by `create`, `open` or `sinks.build.build`; to be closed."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, placement: Placement | None) -> None:
@@ -194,14 +194,6 @@ class Store:
                 self._placement.clear()
             self._placement.release()
             self._placement = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- facts --------------------------------------------------------------------------------------------------------
 

@@ -227,7 +227,7 @@ COMMENT ON COLUMN evidence.source IS 'source that wrote it';
 COMMENT ON COLUMN evidence.file IS 'file, relative to the source';
 COMMENT ON COLUMN evidence.position IS 'line from 1, byte offset in a mailbox, record from 1, or offset in a topic';
 COMMENT ON COLUMN evidence.event_id IS 'the system''s own id of this event: Message-ID, unique id';
-COMMENT ON COLUMN evidence.session_id IS 'the system''s own id of the whole call: linked id';
+COMMENT ON COLUMN evidence.session_id IS 'the system''s own id of the whole call: linked id; the masked Message-ID of an email';
 COMMENT ON COLUMN evidence.channel IS 'call, email, sms, chat, social or fax';
 COMMENT ON COLUMN evidence.line IS 'of a call: contact_center, pbx or mobile';
 COMMENT ON COLUMN evidence.direction IS 'what the source says; null when it does not say';
@@ -285,7 +285,7 @@ COMMENT ON COLUMN crm_activities.representative_ids IS 'representatives who own 
 COMMENT ON COLUMN crm_activities.customer_ids IS 'customers that it is tied to';
 COMMENT ON COLUMN crm_activities.contact_ids IS 'contacts and leads that it is tied to';
 COMMENT ON COLUMN crm_activities.account_ids IS 'accounts that it is tied to';
-COMMENT ON COLUMN crm_activities.keys IS 'keys of interactions that it carries: Message-IDs, call ids';
+COMMENT ON COLUMN crm_activities.keys IS 'keys of interactions that it carries: masked Message-IDs, call ids';
 COMMENT ON COLUMN crm_activities.direction IS 'inbound, outbound or null';
 COMMENT ON COLUMN crm_activities.raw_id IS 'place of the record: source:file:position';
 

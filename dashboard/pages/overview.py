@@ -8,12 +8,12 @@ from datetime import date
 from typing import Final
 
 from dashboard.access.visitors import may
-from dashboard.comparing import settled_change
 from dashboard.pages import pictures
 from dashboard.pages.asked import Asked, interval_of, span
 from dashboard.pages.rendering import Context, Row, View
 from pipeline.groups import MERGED
 from sinks.metrics import customers, delay, split
+from sinks.metrics.comparing import settled_change
 
 UNTRACED: Final = ("siloed", "bypassed")
 _MOST_RANKED: Final = 10
@@ -29,7 +29,7 @@ def overview(view: View) -> Context:
     groups = split.share(store, ("team", "channel"), None, filters)
     return {
         "overall": overall,
-        "change": settled_change(store, view.language, filters),
+        "change": settled_change(store, view.language.zone, filters),
         "trend": trend(view),
         "heat": heat(groups),
         "ranked": [row for row in split.ranked(groups) if row["decided_count"]][:_MOST_RANKED],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alerting import Rule, Standing, Told, judge, last_due
+from pipeline.alerting import AlertNews, Rule, Standing, judge, last_due
 from schemas.settings import SettingsError, parse_configuration
 
 NOON = datetime(2024, 3, 4, 12)
@@ -17,7 +17,7 @@ RULE = Rule(0.8, 0.7)
 VALUES = st.none() | st.floats(0, 1)
 
 
-def told_of(rule: Rule, values: list[float | None], step: timedelta = timedelta(hours=1)) -> list[Told]:
+def told_of(rule: Rule, values: list[float | None], step: timedelta = timedelta(hours=1)) -> list[AlertNews]:
     standing, said = Standing(), []
     for number, value in enumerate(values):
         told, standing = judge(rule, standing, value, NOON + number * step)
@@ -29,19 +29,19 @@ def told_of(rule: Rule, values: list[float | None], step: timedelta = timedelta(
 @given(st.lists(st.floats(0.7, 1), max_size=30))
 def test_what_stays_above_the_lower_bound_is_told_once_at_most(values: list[float]) -> None:
     said = told_of(RULE, list(values))
-    assert said == ([Told.RAISED] if any(value >= 0.8 for value in values) else [])
+    assert said == ([AlertNews.RAISED] if any(value >= 0.8 for value in values) else [])
 
 
 @given(st.lists(VALUES, max_size=40))
 def test_raised_and_over_take_turns(values: list[float | None]) -> None:
     said = told_of(RULE, values)
-    assert said == [Told.RAISED, Told.RESOLVED] * (len(said) // 2) + [Told.RAISED] * (len(said) % 2)
+    assert said == [AlertNews.RAISED, AlertNews.RESOLVED] * (len(said) // 2) + [AlertNews.RAISED] * (len(said) % 2)
     known = [value for value in values if value is not None]
     assert bool(said) == any(value >= 0.8 for value in known)
     if said and known[-1] >= 0.8:
-        assert said[-1] is Told.RAISED
+        assert said[-1] is AlertNews.RAISED
     if said and known[-1] < 0.7:
-        assert said[-1] is Told.RESOLVED
+        assert said[-1] is AlertNews.RESOLVED
 
 
 @given(st.lists(VALUES, max_size=40), st.integers(1, 10))
@@ -53,12 +53,12 @@ def test_reminders_come_no_more_often_than_asked_and_only_while_it_lasts(
     for number, value in enumerate(values):
         now = NOON + timedelta(hours=number)
         told, standing = judge(rule, standing, value, now)
-        if told is Told.REMINDED:
+        if told is AlertNews.REMINDED:
             assert last is not None
             assert now - last >= timedelta(hours=hours)
-        if told in (Told.RAISED, Told.REMINDED):
+        if told in (AlertNews.RAISED, AlertNews.REMINDED):
             last = now
-        if told is Told.RESOLVED:
+        if told is AlertNews.RESOLVED:
             last = None
         elif last is not None:
             assert now - last < timedelta(hours=hours)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from commands import logs
 from commands.logs import LogFormat, LogHandler, LogLevel
 from pipeline.errors import ConfigurationError
-from schemas.telling import Told
+from schemas.announcements import Announcement
 from tests.integration.companies import bypassflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def test_programs_read_one_object_per_line(capsys: pytest.CaptureFixture[str]) -
     logs.begin(LogFormat.JSON, process="worker")
     logs.rename("correlate")
     logs.tell("going on")
-    logs.tell(Told("3 facts folded again in 0.5 s", "engine rebuilt", facts=3, seconds=0.5))
+    logs.tell(Announcement("3 facts folded again in 0.5 s", "engine rebuilt", facts=3, seconds=0.5))
 
     going, rebuilt = map(json.loads, capsys.readouterr().err.splitlines())
     assert datetime.fromisoformat(going.pop("timestamp")).tzinfo == UTC
@@ -91,7 +91,7 @@ def test_programs_read_one_object_per_line(capsys: pytest.CaptureFixture[str]) -
 def test_less_is_told_when_less_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     logs.begin(level=LogLevel.WARNING)
     logs.tell("going on")
-    logs.tell(Told("the disk is almost full", "paused", "warning"))
+    logs.tell(Announcement("the disk is almost full", "paused", "warning"))
 
     assert capsys.readouterr().err == "the disk is almost full\n"
 
@@ -230,7 +230,7 @@ def test_what_nobody_caught_is_told_without_its_words(program: str, event: str) 
     "said",
     [
         record("bypassflow", "%s", f"receiving: {FORGED}"),
-        record("bypassflow", "%s", Told(FORGED, FORGED, source=FORGED)),
+        record("bypassflow", "%s", Announcement(FORGED, FORGED, source=FORGED)),
         record("kafka.conn", "topic %s", FORGED),
         record("kafka.conn", FORGED),
         record(FORGED, "%s", FORGED),

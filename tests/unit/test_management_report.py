@@ -40,11 +40,6 @@ from tests.stores import said as changes
 _COUNTS = ("traced", "siloed", "bypassed", "pending")
 
 
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
-
-
 def row(traced: int, siloed: int, bypassed: int, pending: int = 0, **group: Any) -> dict[str, Any]:
     counts = dict(zip((f"{name}_count" for name in _COUNTS), (traced, siloed, bypassed, pending), strict=True))
     whole = {"interaction_count": sum(counts.values()), **counts}

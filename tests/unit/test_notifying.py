@@ -23,6 +23,7 @@ from cli import app as commands
 from pipeline.errors import ConfigurationError
 from sinks import alerting
 from sinks.alerting import Letter, Standings
+from sinks.serving import Server
 from sinks.store import Store
 from tests.served import replayed_acme
 
@@ -298,6 +299,63 @@ def test_an_alert_about_a_team_that_there_is_not_is_said_and_the_others_are_told
     assert done.exit_code == 1
     assert "alert 'Sales': unknown team 'Seles'; expected one of Sales, Service" in done.output
     assert len(inbox.messages) == 2
+
+
+def ask_sink(url: str, folder: Path, *options: str) -> Result:
+    configured = ["--config", str(folder / "bypassflow.toml"), "--state", str(folder / "told.json")]
+    return CliRunner().invoke(commands, ["notify", "--url", url, *configured, *options])
+
+
+def test_a_running_sink_is_told_of_as_its_store_is(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    assert notify(store, "--state", str(tmp_path / "other.json")).exit_code == 0
+    of_store = [(each["title"], each["message"]) for each in inbox.messages]
+    inbox.messages.clear()
+
+    with Store.open(store) as opened, Server(opened, dict, "127.0.0.1", 0) as sink:
+        tried = ask_sink(sink.url, tmp_path, "--dry-run")
+        asked = [ask_sink(sink.url, tmp_path) for _ in range(2)]
+
+    assert "to CHAT\nAlert: Leaks\n" in tried.output
+    assert [each.exit_code for each in asked] == [0, 0], asked[0].output
+    assert [(each["title"], each["message"]) for each in inbox.messages] == of_store
+    assert len(of_store) == 2
+
+
+def test_a_sink_that_is_away_is_said_and_nothing_is_forgotten(store: Path, inbox: Inbox, tmp_path: Path) -> None:
+    with Store.open(store) as opened, Server(opened, dict, "127.0.0.1", 0) as sink:
+        inbox.refuses = True
+        assert ask_sink(sink.url, tmp_path).exit_code == 1
+    kept = (tmp_path / "told.json").read_bytes()
+
+    gone = ask_sink(sink.url, tmp_path)
+
+    assert "no sink answers at" in f"{gone.output}{gone.exception}"
+    assert gone.exit_code != 0
+    assert (tmp_path / "told.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("options", [(), ("--url", "http://127.0.0.1:8766")])
+def test_without_a_store_the_place_of_what_was_told_is_named(
+    options: tuple[str, ...], inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BYPASSFLOW_DB", raising=False)
+    done = CliRunner().invoke(commands, ["notify", *options])
+    assert done.exit_code != 0
+    assert "a running sink with --url http://127.0.0.1:PORT and a file with --state" in f"{done.output}{done.exception}"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_small_teams_are_told_of_together_where_the_company_shows_them_so(
+    store: Path, inbox: Inbox, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    alone = '[[alert]]\nname = "Sales leaks"\nkind = "share"\nraise_at = 0.2\nteam = ["Sales"]\nto_env = ["CHAT"]\n'
+    together = f"{CONFIGURATION}\n{alone}\n[privacy]\nmerge_small_teams = true\n"
+    (tmp_path / "bypassflow.toml").write_text(together, encoding="utf-8")
+    done = notify(store, *options)
+    said = done.output + "".join(each["message"] for each in inbox.messages)
+    assert "alert 'Sales leaks': the team 'Sales' has fewer than 8 representatives" in said
+    assert "1. (small groups together)" in said
+    assert "Service" not in said
 
 
 def test_two_at_once_do_not_tell_everything_twice(store: Path, inbox: Inbox) -> None:

@@ -14,10 +14,10 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from dashboard.pages.languages import CATALOGUES, LANGUAGES, LOCALES, Language
-from pipeline.sentences import Instant, LocalTime, Name, Value, told
+from pipeline.sentences import Instant, LocalTime, Name, Value, sentence
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYWORDS: dict[str, Any] = {"_": None, "say": None, "say_many": (1, 2), "many": (1, 2), "told": None}
+KEYWORDS: dict[str, Any] = {"_": None, "say": None, "say_many": (1, 2), "many": (1, 2), "sentence": None}
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 
 
@@ -60,15 +60,15 @@ def language(request: pytest.FixtureRequest) -> Language:
 
 
 def test_a_sentence_of_the_core_is_told_in_the_reader_s_language() -> None:
-    why = told("it carries the interaction's own key")
-    when = told("%(length)s after the end", length=timedelta(minutes=90))
+    why = sentence("it carries the interaction's own key")
+    when = sentence("%(length)s after the end", length=timedelta(minutes=90))
     values: dict[str, Value] = {"activity": "A1", "tier": Name("same_representative"), "when": when, "why": why}
-    sentence = told("Traced by %(activity)s (%(tier)s, %(when)s): %(why)s.", **values)
+    traced = sentence("Traced by %(activity)s (%(tier)s, %(when)s): %(why)s.", **values)
     finnish = Language("fi", "Europe/Helsinki")
 
-    assert sentence == f"Traced by A1 (same_representative, 1 h 30 min after the end): {why}."
-    assert Language("en", "Europe/Helsinki").told(sentence).startswith("Traced by A1 (same representative, ")
-    assert finnish.told(sentence) == (
+    assert traced == f"Traced by A1 (same_representative, 1 h 30 min after the end): {why}."
+    assert Language("en", "Europe/Helsinki").told(traced).startswith("Traced by A1 (same representative, ")
+    assert finnish.told(traced) == (
         "Jälki on A1 (sama edustaja, 1 t 30 min lopun jälkeen): siinä on kohtaamisen oma avain."
     )
     assert finnish.told("what nobody translated") == "what nobody translated"
@@ -76,10 +76,10 @@ def test_a_sentence_of_the_core_is_told_in_the_reader_s_language() -> None:
 
 def test_instants_and_counts_of_a_sentence_are_told_as_readers_write_them() -> None:
     first, begins = Instant(datetime(2026, 1, 1, 12)), Instant(datetime(2026, 1, 3, 12, 0, 5))
-    began = told("the data begin %(first)s, less than %(days)s days before it began, %(begins)s",
+    began = sentence("the data begin %(first)s, less than %(days)s days before it began, %(begins)s",
                  first=first, days=1200, begins=begins)  # fmt: skip
     nine = LocalTime(datetime(2026, 3, 2, 9))
-    at_nine = told("%(silence)s: its interactions are missing from the number", silence=nine)
+    at_nine = sentence("%(silence)s: its interactions are missing from the number", silence=nine)
 
     assert str(began) == (
         "the data begin 2026-01-01 12:00 UTC, less than 1,200 days before it began, 2026-01-03 12:00:05 UTC"

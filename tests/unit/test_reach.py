@@ -15,18 +15,13 @@ from dashboard.web import make_app
 from pipeline.groups import MERGED, OFF
 from sinks.asking import Asking
 from sinks.store import Store
-from tests.served import Guarded, replayed_acme
+from tests.served import Guarded
 from tests.stores import NOON
 
 _WAYS = re.compile(r'<(?:a|div|details)\b[^>]* (?:href|hx-get)="(/[^"]*)"')
 # Each address has countless questions, and many name somebody or some day: so many of each are asked.
 _QUESTIONS = 2
 _NAMING = re.compile(r"^/(customers|identifiers|interactions|days|measures)/[^.]+")
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
 
 
 def kind_of(address: str) -> str:

@@ -90,7 +90,7 @@ def test_nothing_that_has_changed_is_told_too(config: Path, caplog: pytest.LogCa
     assert sentences(caplog) == ["the configuration was read again; nothing in it has changed"]
 
 
-def test_serve_asks_who_comes_from_the_moment_it_is_told_to(tmp_path: Path) -> None:
+def test_serve_asks_who_comes_from_the_moment_it_is_told_to_and_never_stops_asking(tmp_path: Path) -> None:
     acme, config = replayed_acme(tmp_path), tmp_path / "who.toml"
     config.write_text("", encoding="utf-8")
     with subprocess.Popen(
@@ -106,6 +106,12 @@ def test_serve_asks_who_comes_from_the_moment_it_is_told_to(tmp_path: Path) -> N
             config.write_text('[access]\nsign_in = "token"\n', encoding="utf-8")
             running.send_signal(signal.SIGHUP)
             while "read again and taken: [access]" not in (said := running.stderr.readline()):
+                assert said
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(address)
+            config.write_text("", encoding="utf-8")
+            running.send_signal(signal.SIGHUP)
+            while "nobody would have to sign in any more" not in (said := running.stderr.readline()):
                 assert said
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 urllib.request.urlopen(address)

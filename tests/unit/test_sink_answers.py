@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigurationError, TransientError
+from schemas.alerting import RAISE_AT
 from sinks import asking, serving
 from sinks.answers import StoreAnswers, answers
 from sinks.consumer import Consumer, status_of
@@ -84,6 +85,21 @@ def test_accounts_are_the_same_from_afar(local: StoreAnswers, remote: RemoteAnsw
     assert remote.audit() == local.audit() != []
 
 
+def test_what_alerts_look_at_and_the_gist_of_days_are_the_same_from_afar(
+    local: StoreAnswers, remote: RemoteAnswers
+) -> None:
+    assert remote.timezone() == local.timezone() == "Europe/Helsinki"
+    for wanted in ({}, {"channel": ("call", "email"), "team": ("Care",)}):
+        for kind in RAISE_AT:
+            for days, now in ((None, NOON), (7, NOON + timedelta(days=90))):
+                here, there = (asked.look(kind, days, wanted, now) for asked in (local, remote))
+                assert there == here
+        for days in (1, 7, 366):
+            assert remote.gist(days, wanted) == local.gist(days, wanted)
+    assert local.gist(366, {}).first_day is not None
+    assert local.look("silence", None, {}, NOON + timedelta(days=90)).sentences
+
+
 def test_a_wrong_question_gets_the_same_sentence_from_afar(local: StoreAnswers, remote: RemoteAnswers) -> None:
     for asked in (local, remote):
         with pytest.raises(ConfigurationError, match="unknown dimension 'teams'; did you mean 'team'"):
@@ -92,6 +108,8 @@ def test_a_wrong_question_gets_the_same_sentence_from_afar(local: StoreAnswers, 
             asked.explain("zzz")
         with pytest.raises(ConfigurationError, match="'yesterday' is no date"):
             asked.interactions({}, "yesterday", None, None)
+        with pytest.raises(ConfigurationError, match="unknown team 'Sails'; expected one of "):
+            asked.look("share", None, {"team": ("Sails",)}, NOON)
 
 
 def test_the_status_tells_positions_counts_and_lag(remote: RemoteAnswers) -> None:
@@ -116,7 +134,9 @@ def test_health_tells_what_was_applied_without_asking_the_store(remote: RemoteAn
     [
         ("healthz", 200), ("status", 200), ("", 404), ("query?sql=SELECT+1", 404), ("report?sql=SELECT+1", 400),
         ("interactions?limit=x", 400), ("interactions?limit=-1", 400), ("explain", 400), ("../etc/passwd", 404),
-        ("interactions?team=%27%3B+DROP+TABLE+run%3B--", 200),
+        ("alert?kind=share", 400), ("alert?kind=any&now=2024-03-04", 400), ("alert?kind=share&now=soon", 400),
+        ("alert?kind=silence&days=999999999999&now=2024-03-04", 400), ("gist?days=0", 400), ("gist?segment=big", 400),
+        ("gist?team=%27%3B+DROP+TABLE+run%3B--", 200), ("interactions?team=%27%3B+DROP+TABLE+run%3B--", 200),
     ],
 )  # fmt: skip
 def test_what_is_no_question_is_refused(server: Server, path: str, code: int) -> None:

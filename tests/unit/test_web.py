@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,10 @@ from pipeline.errors import ConfigurationError
 from sinks.annotations import Annotations
 from sinks.asking import Asking
 from sinks.store import Store
-from tests.served import replayed_acme, served
+from tests.served import served
 from tests.stores import NOON
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
-
-
-@pytest.fixture(scope="module")
-def client(acme: Path) -> Iterator[TestClient]:
-    with served(acme) as asked:
-        yield asked
 
 
 def test_the_share_comes_with_what_it_is_made_of(client: TestClient) -> None:

@@ -9,12 +9,12 @@ Seriousness = Literal["debug", "info", "warning", "error"]
 _NO_FIELDS: Final[Mapping[str, str | int | float]] = {}
 
 
-class Told(str):
+class Announcement(str):
     """A sentence for the log that also names, for programs, what happened, with its figures as fields.
 
     It is text like any other to whoever prints it. No field ever holds what names a person.
 
-    >>> told = Told("a snapshot was taken in 1.5 s", "snapshot taken", seconds=1.5)
+    >>> told = Announcement("a snapshot was taken in 1.5 s", "snapshot taken", seconds=1.5)
     >>> print(told, told.event, told.fields)
     a snapshot was taken in 1.5 s snapshot taken {'seconds': 1.5}
     """

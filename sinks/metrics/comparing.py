@@ -1,12 +1,12 @@
-"""The change of the share against the time before, of settled days alone: what a page and a report tell alike."""
+"""The change of the share against the time before, of settled days alone: pages, reports and digests tell it alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-from dashboard.pages.languages import Language
 from sinks import measures
 from sinks.measures import Filters
 from sinks.metrics import delay, split
@@ -26,19 +26,19 @@ class Changed:
     days: tuple[date, date]
 
 
-def settled_change(store: Store, language: Language, filters: Filters) -> Changed | None:
+def settled_change(store: Store, zone: ZoneInfo, filters: Filters) -> Changed | None:
     """Return how the share of the settled part of a period differs from the time before; None when nothing is known.
 
     Raises:
         ConfigurationError: when a filter is unknown, or the period ends before it begins.
     """
-    first, last = days_with_interactions(store, language, filters)
-    compared = _compared(language, filters, first, last, unsettled_from(store, filters, last))
-    row = None if compared is None else _change(store, language, compared)
-    return None if compared is None or row is None else Changed(row, _days_of(language, compared))
+    first, last = days_with_interactions(store, zone, filters)
+    compared = _compared(zone, filters, first, last, unsettled_from(store, filters, last))
+    row = None if compared is None else _change(store, zone, compared)
+    return None if compared is None or row is None else Changed(row, _days_of(zone, compared))
 
 
-def days_with_interactions(store: Store, language: Language, filters: Filters) -> tuple[date | None, date | None]:
+def days_with_interactions(store: Store, zone: ZoneInfo, filters: Filters) -> tuple[date | None, date | None]:
     """Return the local days of the first and the last interaction that fits; None without any."""
     where, values = measures.condition(filters.since, filters.until, filters.values)
     (found,) = store.rows(
@@ -46,7 +46,7 @@ def days_with_interactions(store: Store, language: Language, filters: Filters) -
     )
     if found["first"] is None:
         return None, None
-    return language.local(found["first"]).date(), language.local(found["last"]).date()
+    return measures.in_zone(found["first"], zone).date(), measures.in_zone(found["last"], zone).date()
 
 
 def unsettled_from(store: Store, filters: Filters, last: date | None) -> date | None:
@@ -57,7 +57,7 @@ def unsettled_from(store: Store, filters: Filters, last: date | None) -> date | 
 
 
 def _compared(
-    language: Language, filters: Filters, first: date | None, last: date | None, unsettled: date | None
+    zone: ZoneInfo, filters: Filters, first: date | None, last: date | None, unsettled: date | None
 ) -> Filters | None:
     """Return the settled time whose share may be compared with the time before it; None without any.
 
@@ -72,20 +72,18 @@ def _compared(
         monday = end - timedelta(days=end.weekday())
         weeks = (monday - first) // _WEEK
         count = min(_MOST_WEEKS, weeks // 2)
-        return _between(language, filters, _midnight(monday - count * _WEEK), _midnight(monday)) if count > 0 else None
+        return _between(zone, filters, _midnight(monday - count * _WEEK), _midnight(monday)) if count > 0 else None
     if unsettled is None:
         return filters
-    begin = language.local(filters.since).replace(tzinfo=None)
+    begin = measures.in_zone(filters.since, zone).replace(tzinfo=None)
     length = _midnight(end) - begin
     length = length // _WEEK * _WEEK or length
-    return _between(language, filters, begin, begin + length) if length > timedelta(0) else None
+    return _between(zone, filters, begin, begin + length) if length > timedelta(0) else None
 
 
-def _between(language: Language, filters: Filters, begin: datetime, end: datetime) -> Filters:
+def _between(zone: ZoneInfo, filters: Filters, begin: datetime, end: datetime) -> Filters:
     """Return the same filters from one local time to another."""
-    since, until = (
-        moment.replace(tzinfo=language.zone).astimezone(UTC).replace(tzinfo=None) for moment in (begin, end)
-    )
+    since, until = (moment.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None) for moment in (begin, end))
     return replace(filters, since=since, until=until)
 
 
@@ -93,20 +91,20 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min)
 
 
-def _days_of(language: Language, filters: Filters) -> tuple[date, date]:
+def _days_of(zone: ZoneInfo, filters: Filters) -> tuple[date, date]:
     assert filters.since is not None
     assert filters.until is not None
     last = filters.until - timedelta(microseconds=1)
-    return language.local(filters.since).date(), language.local(last).date()
+    return measures.in_zone(filters.since, zone).date(), measures.in_zone(last, zone).date()
 
 
-def _change(store: Store, language: Language, filters: Filters) -> Row | None:
+def _change(store: Store, zone: ZoneInfo, filters: Filters) -> Row | None:
     """Return the change against the time before; None where the records do not reach back to its first day."""
     assert filters.since is not None
     assert filters.until is not None
-    begin, _ = split.previous_period(filters.since, filters.until, language.zone)
-    first, _ = days_with_interactions(store, language, Filters())
-    if first is None or first > language.local(begin).date():
+    begin, _ = split.previous_period(filters.since, filters.until, zone)
+    first, _ = days_with_interactions(store, zone, Filters())
+    if first is None or first > measures.in_zone(begin, zone).date():
         return None
     (row,) = split.change(store, (), filters)
     return row if row["bypass_share_change"] is not None else None
