@@ -11,7 +11,6 @@ two threads. What it is compared with is DuckDB counting the same interactions b
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from benchmarks.dashboard_store import make
-from benchmarks.measuring import table
+from benchmarks.measuring import percentile, table
 from sinks import explanations, measures, paging, silent
 from sinks.measures import Filters
 from sinks.metrics import customers, delay, hygiene, missed, scatter, service, split
@@ -202,15 +201,6 @@ def rows(timed: Sequence[Timed]) -> list[tuple[str, ...]]:
         )
         for each in timed
     ]
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed.
-
-    >>> percentile([4.0, 1.0, 3.0, 2.0], 0.5)
-    2.0
-    """
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------

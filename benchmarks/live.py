@@ -27,7 +27,7 @@ from kafka.admin import NewTopic
 
 from benchmarks.live_company import PREFIX, LiveCompany, Message, Spent, live_company
 from benchmarks.live_events import beginning, events
-from benchmarks.measuring import BenchmarkFailed, run_python
+from benchmarks.measuring import BenchmarkFailed, percentile, run_python
 from pipeline.errors import ConfigurationError
 
 _EVENTS_PER_CUSTOMER: Final = 20
@@ -137,9 +137,9 @@ def latency(rate: int, seconds: int, standing: int, folder: Path, say: Callable[
             "count": len(published),
             "load": load,
             "standing": counted_before,
-            "p50": _at(found, 0.5),
-            "p95": _at(found, 0.95),
-            "p99": _at(found, 0.99),
+            "p50": percentile(found, 0.5),
+            "p95": percentile(found, 0.95),
+            "p99": percentile(found, 0.99),
             "longest": found[-1],
             "polls_per_second": len(stored) / (stored[-1][0] - stored[0][0]),
             "reports": len(missing),
@@ -226,10 +226,6 @@ def delays(published: Sequence[float], stored: Sequence[tuple[float, int]]) -> l
     if highest < len(published):
         raise BenchmarkFailed(f"{highest:,} of {len(published):,} calls were stored in the end")
     return sorted(stored[bisect_right(counts, n)][0] - at for n, at in enumerate(published))
-
-
-def _at(values: Sequence[float], share: float) -> float:
-    return values[min(len(values) - 1, int(share * len(values)))]
 
 
 def _limit(client: str, company: LiveCompany, count: int) -> float:

@@ -6,6 +6,7 @@ So whatever needs memory runs in a process of its own, and this module imports n
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -87,6 +88,15 @@ def typical(usages: Sequence[Usage]) -> Usage:
 def spread(values: Sequence[float]) -> float:
     """Return how far apart repetitions are: greatest minus smallest, as a share of the median; 0 for one value."""
     return (max(values) - min(values)) / median(values) if median(values) else 0.0
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least this share of the values does not exceed.
+
+    >>> percentile([4.0, 1.0, 3.0, 2.0], 0.5)
+    2.0
+    """
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -24,10 +24,10 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.live_company import spent_by
-from benchmarks.measuring import BenchmarkFailed, table
+from benchmarks.measuring import BenchmarkFailed, percentile, table
 from sinks.store import Store
 
-TIMES: Final = 20
+TIMES: Final = 100
 _PAGES: Final = (
     "/", "/explore?by=team&by=channel", "/explore?by=day", "/interactions",
     "/interactions?outcome=bypassed&channel=call", "/interactions/{interaction}", "/days", "/customers/{customer}",
@@ -63,11 +63,6 @@ def seconds_of(address: str) -> tuple[float, float]:
         answer.read()
         told = answer.headers["Server-Timing"]
     return time.perf_counter() - begin, float(told.removeprefix("store;dur=")) / 1000
-
-
-def late(spent: Sequence[float]) -> float:
-    """Return the 95th percentile."""
-    return sorted(spent)[min(len(spent) - 1, int(0.95 * len(spent)))]
 
 
 def paint(browser: Browser, address: str) -> float:
@@ -107,7 +102,7 @@ def main(store: Path, times: int) -> None:
             for path in _PAGES:
                 first, *spent = (seconds_of(address + path.format(**each)) for each in named)
                 whole, queries = zip(*spent, strict=True)
-                told = (first[0], median(whole), late(whole), median(queries), late(queries))
+                told = (first[0], median(whole), percentile(whole, 0.95), median(queries), percentile(queries, 0.95))
                 rows.append([path, *(f"{1000 * each:.0f}" for each in told)])
             warm = sorted(paint(browser, address) for _ in range(times))
             peak = spent_by(process).peak_bytes

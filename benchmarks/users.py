@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from benchmarks.live_company import LiveCompany, live_company
 from benchmarks.live_events import beginning, events
-from benchmarks.measuring import BenchmarkFailed
+from benchmarks.measuring import BenchmarkFailed, percentile
 from pipeline.errors import ConfigurationError
 
 USERS: Final = 5
@@ -121,7 +121,7 @@ def drop(count: int, repetitions: int, folder: Path, say: Callable[[str], None])
             "drop": 1 - median(speeds["users"]) / median(speeds["alone"]),
             "pages": len(seconds),
             "page_seconds_median": median(seconds) if seconds else None,
-            "page_seconds_p95": sorted(seconds)[int(0.95 * len(seconds))] if seconds else None,
+            "page_seconds_p95": percentile(seconds, 0.95) if seconds else None,
             "peak_bytes": peak,
         }
 
