@@ -13,12 +13,13 @@ import typer
 
 from commands.application import command
 from commands.arguments import LISTEN, AnyDatabase, Bootstrap, KafkaConfig, Shapes
-from commands.company import company_of, digest, kafka_here, quiet_kafka, utc_now
+from commands.company import Company, company_of, kafka_here, quiet_kafka, utc_now
 from commands.output import Shape, failure, say, show, write_json
 from dashboard import terminal
 from pipeline.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
+    from pipeline.fact_key import FactKey
     from pipeline.findings import Finding
 
 
@@ -88,8 +89,8 @@ def doctor(
 ) -> None:
     """Say what is wrong with a set-up, and the remedy.
 
-    Looks at the installation, the configuration, its secrets, the store and its disk, and, with [kafka] in the
-    configuration or --bootstrap, at the broker and its topics. Changes nothing. Ends with 1 when something is in the
+    Looks at the installation, the configuration, its secrets, the store and its disk, and, where the configuration or
+    --bootstrap names a broker, at that and its topics. Changes nothing. Ends with 1 when something is in the
     way.
     """
     from pipeline.findings import is_failed
@@ -108,6 +109,7 @@ def _examined(
 ) -> list[Finding]:
     from agents.examination import cluster, installation, secrets
     from pipeline.findings import of_error, ok
+    from pipeline.keys import fingerprint
     from schemas.kafka import with_bootstrap
     from sinks import examination
 
@@ -123,7 +125,13 @@ def _examined(
         raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
     is_live = bootstrap is not None or "kafka" in settings.model_fields_set
     around = examination.Surroundings(
-        settings.company.id, ZoneInfo(settings.company.timezone), company.key_path, digest, is_live, is_served, utc_now
+        settings.company.id,
+        ZoneInfo(settings.company.timezone),
+        company.key_path,
+        fingerprint,
+        is_live,
+        is_served,
+        utc_now,
     )
     findings.append(ok("configuration", str(company.base), "can be read" if company.text else "none; the defaults"))
     findings += secrets.examine(settings, company.base, os.environ)
@@ -133,8 +141,19 @@ def _examined(
         findings += examination.examine_store(around, db)
     if is_live:
         quiet_kafka()
-        return [*findings, *cluster.examine(kafka, os.environ, utc_now)]
+        return [*findings, *cluster.examine(kafka, os.environ, utc_now, settings.company.id, _fact_key(company))]
     return [*findings, ok("broker", str(company.base), "no [kafka] in the configuration; not looked at")]
+
+
+def _fact_key(company: Company) -> FactKey | None:
+    """Return the company's key; None without one that can be read, which is found elsewhere."""
+    from pipeline.fact_key import FactKey
+    from sinks.keyfile import load_key
+
+    try:
+        return FactKey(load_key(company.key_path))
+    except (FileNotFoundError, ConfigurationError):
+        return None
 
 
 def sink_status(url: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import typer
 
 from commands.application import __version__, app, command, guarded
 from commands.arguments import AnnotationsFile, CompanyConfig, Database
-from commands.company import Company, company_of, digest, existing_key, identifiers_of, kafka_of, utc_now
+from commands.company import Company, company_of, existing_key, identifiers_of, kafka_of, utc_now
 from commands.output import say
 from pipeline.errors import ConfigurationError
 
@@ -93,7 +93,7 @@ def rotate_key(
     Identifiers go on to meet their tokens. Stop the live pipeline first: it begins anew under another prefix, since
     its topics hold the old tokens. After a kill the same command ends what was begun.
     """
-    from pipeline.keys import KEY_BYTES
+    from pipeline.keys import KEY_BYTES, fingerprint
     from sinks.annotations import Annotations, beside
     from sinks.connection import check_file
     from sinks.rotating import rotate
@@ -102,7 +102,7 @@ def rotate_key(
     check_file(db)
     company = company_of([db.absolute().parent], config)
     kept = Annotations(annotations or beside(db))
-    key = rotate(db, company.key_path, kept, secrets.token_bytes(KEY_BYTES), digest)
+    key = rotate(db, company.key_path, kept, secrets.token_bytes(KEY_BYTES), fingerprint)
     if snapshot_dir is not None:
         renew_snapshots(db, snapshot_dir, utc_now().replace(tzinfo=None))
     say(f"rotated {company.key_path.name}, {len(key.links)} times so far, and the tokens of {db}")
@@ -114,7 +114,7 @@ def rotate_key(
 def retain(db: Database, config: CompanyConfig = None) -> None:
     """Let leave what the store has kept for long enough.
 
-    As [retention] of the configuration says. What leaves is counted, so that the accounts still add up. A replay does
+    As the configuration's retention says. What leaves is counted, so that the accounts still add up. A replay does
     the same at its end. Run it by a timer, while no sink writes the store.
     """
     from sinks.connection import check_file

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pipeline.errors import BypassflowError
-from schemas.telling import Told
+from schemas.announcements import Announcement
 
 if TYPE_CHECKING:
     from structlog.types import EventDict, Processor
@@ -119,7 +119,7 @@ def tell(sentence: str, level: int = logging.INFO) -> None:
     """Say a sentence."""
     if _HANDLER is None:
         begin()
-    if isinstance(sentence, Told):
+    if isinstance(sentence, Announcement):
         level = logging.getLevelNamesMapping()[sentence.seriousness.upper()]
     logging.getLogger(OURS).log(level, "%s", sentence)
 
@@ -137,7 +137,7 @@ def relay(process: str, line: str) -> None:
         finally:
             _HANDLER.release()
     elif _HANDLER.shape is LogFormat.JSON:
-        tell(Told(line, line, process=process))
+        tell(Announcement(line, line, process=process))
     else:
         tell(f"{process:<10} {line}")
 
@@ -191,7 +191,7 @@ def cleaned(record: logging.LogRecord) -> logging.LogRecord:
     clean.args = None
     if name == OURS:
         told = record.args[0] if record.msg == "%s" and isinstance(record.args, tuple) and record.args else None
-        clean.msg = told if isinstance(told, Told) else record.getMessage()
+        clean.msg = told if isinstance(told, Announcement) else record.getMessage()
     else:
         clean.msg = _words(record, name in _OF_BROKERS)
     return clean
@@ -269,7 +269,7 @@ def _formatter(shape: LogFormat, process: str) -> logging.Formatter:
 
     def named(_: Any, __: str, event: EventDict) -> EventDict:
         told = event["_record"].msg
-        if isinstance(told, Told):
+        if isinstance(told, Announcement):
             event.update({"event": told.event, "sentence": str(told), **told.fields})
         return {"timestamp": None, "level": None, "process": process, "logger": None, **event}
 

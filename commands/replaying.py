@@ -141,6 +141,7 @@ def publish_files(
     from agents.spool import FOLDER_NAME, Origin, Spool
     from pipeline import configuration as configurations
     from pipeline.identifiers import Identifiers
+    from pipeline.keys import fingerprint
     from pipeline.sources.feeding import feed
 
     pace = Pace(parse_speed(speed), time.monotonic, time.sleep)
@@ -155,7 +156,7 @@ def publish_files(
     stamps = [
         (item.source, item.file, item.parser.name, item.size_bytes, item.path.stat().st_mtime_ns) for item in inputs
     ]
-    folder, same_inputs = company.base / FOLDER_NAME, digest(repr((stamps, company.text, digest(key))).encode())
+    folder, same_inputs = company.base / FOLDER_NAME, digest(repr((stamps, company.text, fingerprint(key))).encode())
     with (
         Spool.resume(folder, same_inputs) if resume else Spool.create(folder, same_inputs) as spool,
         KafkaLog(kafka, credentials) as log,

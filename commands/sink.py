@@ -17,7 +17,7 @@ from commands.output import say
 from commands.reloading import Take, reloading
 from commands.serving import site_over
 from commands.traces import tracer_of
-from schemas.telling import Told
+from schemas.announcements import Announcement
 
 
 @process
@@ -33,7 +33,7 @@ def sink(
     ] = None,
     snapshot_every: Annotated[str, typer.Option(metavar="TIME", help="Time between two snapshots.")] = "10min",
     memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes some 150 MB more.")
+        str, typer.Option(metavar="SIZE", help="How much DuckDB may hold; the process takes 200 to 400 MB more.")
     ] = "1GB",
     served_at: Annotated[
         str | None, typer.Option("--serve", metavar="HOST:PORT", help="Serve the API here too, as `serve` does.")
@@ -43,8 +43,8 @@ def sink(
 ) -> None:
     """Follow the live log into a store.
 
-    Makes the store when there is none, and goes on where it stands otherwise. Answers report, interactions, explain
-    and audit with --url meanwhile, for nobody else can open the file. Stops at SIGTERM.
+    Makes the store when there is none, and goes on where it stands otherwise. Answers report, interactions, explain,
+    audit and notify with --url meanwhile, for nobody else can open the file. Stops at SIGTERM.
     """
     import signal
     import threading
@@ -53,6 +53,7 @@ def sink(
     from agents.topics import require_topics
     from agents.watched import Watched
     from pipeline.configuration import engine_settings, group_rules
+    from pipeline.fact_key import FactKey
     from schemas.topics import partition_of
     from sinks.asking import Asking
     from sinks.consumer import problem_of
@@ -66,6 +67,7 @@ def sink(
     settings, credentials = kafka_here(config, bootstrap)
     company = company_of([Path()], config)
     key = existing_key(company)
+    fact_key = FactKey(key)
     rules = engine_settings(company.configuration, identifiers_of(company, key))
     record = run_record(company, rules, key, utc_now())
     require_topics(settings, credentials, TOPICS)
@@ -73,12 +75,16 @@ def sink(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with (
-        KafkaLog(settings, credentials) as log,
-        open_live(
-            db, record, partition, memory_limit=limit, tell=say, forgotten=forgotten_of(company, key), tracer=tracer
-        ) as live,
-    ):
+    with ExitStack() as opened:
+        log = opened.enter_context(KafkaLog(settings, credentials))
+        # Before a store is made that says it is of this key.
+        fact_key.require_newest(log, rules.company_id, partition)
+        forgotten = forgotten_of(company, key)
+        live = opened.enter_context(
+            open_live(
+                db, record, partition, memory_limit=limit, tell=say, forgotten=forgotten, tracer=tracer, key=fact_key
+            )
+        )
         live.store.groups = group_rules(company.configuration)
         takes: dict[str, Take] = {}
 
@@ -90,7 +96,7 @@ def sink(
                     registry = sink_registry(asking, status)
                     watched = Watched(registry, lambda: problem_of(status()), *address(metrics))
                     parts.enter_context(watched)
-                    say(Told(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
+                    say(Announcement(f"figures at {watched.url}/metrics", "figures", url=f"{watched.url}/metrics"))
                 if served_at is not None:
                     store = live.store
                     served, takes["access"] = parts.enter_context(

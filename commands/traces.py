@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from schemas.telling import Told
+from schemas.announcements import Announcement
 from schemas.tracing import UNTRACED, Span, Tracer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def tracer_of(process: str, environment: Mapping[str, str], tell: Callable[[str]
     except ImportError:
         name = next(name for name in ENDPOINTS if environment.get(name))
         sentence = f"{name} is set, and what sends traces is not installed; none are sent; {REMEDY}"
-        tell(Told(sentence, "traces unavailable", "warning"))
+        tell(Announcement(sentence, "traces unavailable", "warning"))
         return UNTRACED
     named = {} if environment.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: f"bypassflow-{process}"}
     provider = TracerProvider(resource=Resource.create(named))

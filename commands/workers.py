@@ -146,13 +146,15 @@ def _run_correlate(
     from agents.figures import CorrelateFigures
     from pipeline.configuration import engine_settings
     from pipeline.correlation import Correlator
+    from pipeline.fact_key import FactKey
     from schemas.topics import FACTS, partition_of
 
     rules = engine_settings(company.configuration, identifiers)
     partition = partition_of(rules.company_id, settings.fact_partitions)
-    clean = forgotten_of(company, existing_key(company)).blanked
+    key = existing_key(company)
+    clean, fact_key = forgotten_of(company, key).blanked, FactKey(key)
     correlate = Correlate(
-        lambda: Correlator(rules, partition, log, clean=clean),
+        lambda: Correlator(rules, partition, log, clean=clean, key=fact_key),
         say,
         CorrelateFigures(watch.registry),
         tracer_of(Role.CORRELATE, os.environ, say),

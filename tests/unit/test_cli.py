@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+import typer
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
@@ -69,6 +71,21 @@ def test_every_command_has_a_help_that_begins_with_a_short_sentence() -> None:
         first = str(info.callback.__doc__).splitlines()[0]
         assert first.endswith(".")
         assert len(first) <= 60
+
+
+def every(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield a command and those below it, with what is typed for them."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every(below, *path, name)
+
+
+def test_help_shows_every_word_that_was_written_for_it() -> None:
+    """What stands in square brackets is taken for a style, and goes."""
+    for path, command in every(typer.main.get_command(cli.app)):
+        shown = CliRunner().invoke(cli.app, [*path, "--help"], env={"COLUMNS": "300"}).stdout.split()
+        helps = [command.help or "", *(getattr(option, "help", None) or "" for option in command.params)]
+        assert {word for text in helps for word in text.split()} <= set(shown), path
 
 
 def test_the_version_is_printed() -> None:
