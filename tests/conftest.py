@@ -9,6 +9,10 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi.testclient import TestClient
+
     from schemas.kafka import KafkaSettings
     from tests.brokers import Kafka
     from tests.crm_servers import Server
@@ -35,6 +39,23 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of the small company written by hand, one for each module: what notes lie beside it are its own."""
+    from tests.served import replayed_acme
+
+    return replayed_acme(tmp_path_factory.mktemp("acme"))
+
+
+@pytest.fixture(scope="module")
+def client(acme: Path) -> Iterator[TestClient]:
+    """Asks the application over that store."""
+    from tests.served import served
+
+    with served(acme) as asked:
+        yield asked
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.sources.message_headers import masked_key
 from schemas.facts import SCHEMAS
 
 MONDAY = datetime(2024, 3, 4)
@@ -146,6 +147,7 @@ def email(
         "key": f"m:{message_id}" if message_id else second_key,
         "other_keys": [second_key] if message_id else None,
         "event_id": message_id,
+        "session_id": masked_key(message_id or "") or None,
         "from_token": sender,
         "from_domain": domains.get(sender or ""),
         "parties": [{"role": role, "token": token, "domain": domains.get(token)} for role, token in recipients],

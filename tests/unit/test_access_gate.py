@@ -20,15 +20,10 @@ from schemas.access import SCOPES, AccessSettings
 from sinks.asking import Asking
 from sinks.store import Store
 from tests.integration.companies import bypassflow
-from tests.served import Guarded, replayed_acme
+from tests.served import Guarded
 from tests.stores import NOON
 
 ALL = ("read", "customer", "representative", "export", "admin")
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
 
 
 @pytest.fixture

@@ -24,23 +24,12 @@ from sinks import measures
 from sinks.annotations import Annotations, beside
 from sinks.paging import Place
 from sinks.store import Store
-from tests.served import replayed_acme, served
+from tests.served import served
 from tests.stores import NOON, interaction_row, published, said
 
 TEAMS = ("Sales", "=cmd()", None)
 OUTCOMES = ("traced", "siloed", "bypassed", "pending")
 CHANNELS = ("call", "email", "sms")
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
-
-
-@pytest.fixture(scope="module")
-def client(acme: Path) -> Iterator[TestClient]:
-    with served(acme) as asked:
-        yield asked
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from dashboard.web import Site, make_app
 from sinks.annotations import beside
 from sinks.asking import Asking
 from sinks.store import Store
-from tests.served import replayed_acme
 from tests.stores import NOON
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,11 +31,6 @@ PATHS = (
 WITHOUT_PARAMETERS = (
     "/healthz", "/readyz", "/metrics", "/v1/dimensions", "/v1/measures", "/v1/sources", "/v1/audit",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
 
 
 @pytest.fixture(scope="module")

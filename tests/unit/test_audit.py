@@ -120,3 +120,9 @@ def test_an_audit_that_reaches_nobody_does_not_pass(lock: str, capsys: pytest.Ca
 
     assert main([lock, *closed]) == 75
     assert "nothing is known of their weaknesses" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["absent.txt"]])
+def test_an_audit_of_no_lock_says_how_to_name_one(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "python -m release.audit requirements/runtime.txt" in capsys.readouterr().err

@@ -247,9 +247,9 @@ POINTS = {
     "fold": "kill_before(Store, 'apply')",
     "publish": "kill_before(Store, 'publish')",
     "merge": "kill_before(Store, 'fold')",
-    "sync the file": "kill_before(placement, '_sync')",
+    "sync the file": "kill_before(placement, 'sync')",
     "move it into place": "kill_before(os, 'replace')",
-    "sync the folder": "kill_before(placement, '_sync', call=2)",
+    "sync the folder": "kill_before(placement, 'sync', call=2)",
     "let the lock go": "kill_before(Placement, 'release', call=1)",
 }
 

@@ -16,15 +16,10 @@ from dashboard.access.openid import visitor_with
 from pipeline.errors import ConfigurationError
 from schemas.access import OpenIdSettings, Scope
 from tests.openid_provider import CLIENT, SECRET, Provider, provider
-from tests.served import Guarded, replayed_acme
+from tests.served import Guarded
 
 SCOPES: dict[str, tuple[Scope, ...]] = {"analysts": ("read", "customer"), "chiefs": ("admin",), "nobodies": ()}
 TEAMS: dict[str, tuple[str, ...]] = {"sales-leads": ("Sales",), "service-leads": ("Service",)}
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
 
 
 @pytest.fixture

@@ -39,11 +39,6 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return replayed_acme(tmp_path_factory.mktemp("acme"))
-
-
-@pytest.fixture(scope="module")
 def asked(acme: Path) -> Iterator[TestClient]:
     with served(acme) as client:
         yield client

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from commands import logs
 from commands.traces import Traced, tracer_of
 from dashboard.web import make_app
-from schemas.telling import Told
+from schemas.announcements import Announcement
 from schemas.tracing import UNTRACED
 from sinks.asking import Asking
 from sinks.store import Store
@@ -72,7 +72,7 @@ def test_a_process_without_the_libraries_says_what_to_install_and_runs_on(monkey
 
     assert found is UNTRACED
     (sentence,) = told
-    assert isinstance(sentence, Told)
+    assert isinstance(sentence, Announcement)
     assert sentence.seriousness == "warning"
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is set" in sentence
     assert sentence.endswith("pip install 'bypassflow[telemetry]'")
