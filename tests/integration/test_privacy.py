@@ -56,9 +56,8 @@ def test_no_mark_stands_in_the_bytes_of_the_store() -> None:
 
 
 def test_the_company_key_stands_nowhere_in_the_store() -> None:
-    key = (company() / "bypassflow.key").read_text().strip()
-
     content = run()[0].read_bytes()
+    key = (company() / "bypassflow.key").read_text().strip()
 
     assert len(key) == 64
     assert key.encode() not in content
