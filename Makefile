@@ -88,7 +88,7 @@ screenshots: $(STAMP)  ## make pictures of all pages in screenshots/, and those 
 # New messages are empty in the catalogue until somebody translates them; a test tells which.
 messages: $(STAMP)  ## renew the pages' catalogues of messages from the code
 	$(BIN)/pybabel --quiet extract --mapping-file dashboard/translations/babel.cfg --no-location --sort-output \
-	  --keyword say --keyword say_many:1,2 --keyword many:1,2 --keyword told \
+	  --keyword say --keyword say_many:1,2 --keyword many:1,2 --keyword sentence \
 	  --output-file dashboard/translations/.pot dashboard pipeline sinks
 	$(BIN)/pybabel --quiet update --input-file dashboard/translations/.pot --output-file dashboard/translations/fi.po \
 	  --locale fi --no-wrap --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date

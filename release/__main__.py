@@ -9,6 +9,8 @@ from commands.application import __version__
 from release.building import ReleaseRefused, build
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m release FOLDER, a folder that is not there yet; or: make release")
     try:
         made = build(Path(__file__).resolve().parents[1], Path(sys.argv[1]), __version__)
     except ReleaseRefused as refusal:

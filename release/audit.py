@@ -1,6 +1,7 @@
 """python -m release.audit LOCK [OPTION...]: ask for known weaknesses of what a lock installs; options are pip-audit's.
 
-It ends with 0 when none is known, 1 when some are, and 75 when nobody could be asked: then nothing is known.
+It ends with 0 when none is known, 1 when some are, 2 without a lock, and 75 when nobody could be asked: then nothing is
+known.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ def _reason(errors: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Tell the weaknesses of the lock that is named first; return the exit code."""
+    if not arguments or not Path(arguments[0]).is_file():
+        print("name a lock, such as: python -m release.audit requirements/runtime.txt", file=sys.stderr)
+        return 2
     lock = Path(arguments[0])
     try:
         found = known_weaknesses(lock, arguments[1:])
