@@ -16,7 +16,7 @@ from commands.reloading import reloading
 from pipeline.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from dashboard.notifying import Deliver
+    from dashboard.delivering import Deliver
 
 
 @command
@@ -40,7 +40,8 @@ def notify(
     import signal
     import threading
 
-    from dashboard.notifying import by_apprise, check_variables
+    from dashboard.delivering import by_apprise
+    from dashboard.notifying import check_variables
     from schemas.settings import parse_duration
 
     def read() -> Company:

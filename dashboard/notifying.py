@@ -6,17 +6,17 @@ lost. Where a message goes is a secret, and is never told.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from dashboard.delivering import Deliver
 from dashboard.pages.languages import Language
 from dashboard.wording import GistTold
 from pipeline.alerting import AlertNews, Rule, Standing, judge, last_due
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, TransientError
 from schemas.alerting import AlertSettings, DigestSettings, Notice
 from sinks import alerting
 from sinks.alerting import Letter, Seen, Standings
@@ -33,8 +33,6 @@ _TITLES: Final[Mapping[AlertNews, str]] = {
     AlertNews.REMINDED: _("Still: %(name)s"),
     AlertNews.RESOLVED: _("Over: %(name)s"),
 }
-
-Deliver = Callable[[str, str, str], bool]
 
 
 class Notices(Protocol):
@@ -93,7 +91,7 @@ def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[tuple[
     for letter in list(standings.outbox):
         try:
             arrived, why = hand_over(letter.variable, letter.title, letter.body), None
-        except ConfigurationError as error:
+        except (ConfigurationError, TransientError) as error:
             arrived, why = False, str(error)
         if arrived:
             standings.outbox.remove(letter)
@@ -101,39 +99,6 @@ def deliver(standings: Standings, kept: Path, hand_over: Deliver) -> list[tuple[
         else:
             failed.append((letter, why))
     return failed
-
-
-def by_apprise(environment: Mapping[str, str]) -> Deliver:
-    """Return how messages are delivered: by Apprise, to the addresses that variables of the environment hold.
-
-    Raises (when a message is delivered):
-        ConfigurationError: when a variable is not set, holds no address, or more than one.
-    """
-    import apprise
-
-    # What it writes into logs may hold an address.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-
-    def hand_over(variable: str, title: str, body: str) -> bool:
-        address = environment.get(variable, "").strip()
-        if not address:
-            raise ConfigurationError(
-                f"the environment variable {variable} is not set; it holds where messages go, such as mailto://..."
-            )
-        service = apprise.Apprise()
-        if not service.add(address):
-            raise ConfigurationError(
-                f"the environment variable {variable} holds no address that Apprise knows, such as mailto://..."
-            )
-        # It says of all together whether they arrived: those that did would get the message again with each try.
-        if len(service) > 1:
-            raise ConfigurationError(
-                f"the environment variable {variable} holds {len(service)} addresses; expected one: "
-                "give each a variable of its own, and name all of them in to_env"
-            )
-        return bool(service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
-
-    return hand_over
 
 
 def check_variables(notices: Notices, environment: Mapping[str, str]) -> None:

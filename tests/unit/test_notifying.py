@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from typer.testing import CliRunner, Result
 
 from cli import app as commands
-from pipeline.errors import ConfigurationError
+from dashboard.delivering import by_apprise
+from pipeline.errors import ConfigurationError, TransientError
 from sinks import alerting
 from sinks.alerting import Letter, Standings
 from sinks.serving import Server
@@ -400,3 +403,63 @@ def test_alerts_that_were_changed_are_taken_without_a_restart(store: Path, inbox
         assert said
     process.terminate()
     assert process.wait(30) == 0
+
+
+class _Endless(BaseHTTPRequestHandler):
+    """Takes a message, and answers on and on: `pause` between two pieces."""
+
+    pause = 0.0
+    piece = bytes(1 << 20)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(self.piece)
+                time.sleep(self.pause)
+        except OSError:
+            pass  # given up
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+class _Dripping(_Endless):
+    pause = 0.1
+    piece = b" "
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Give the address of one who takes messages so."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"json://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_whoever_answers_drop_by_drop_is_given_up() -> None:
+    with answering(_Dripping) as address, pytest.raises(TransientError, match="it was not taken within 3 s"):
+        by_apprise({"CHAT": address}, patience=3)("CHAT", "Alert: Leaks", "3 of 4")
+
+
+def test_one_who_answers_without_end_holds_back_its_own_messages_alone(
+    store: Path, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = CONFIGURATION.replace('to_env = ["CHAT"]', 'to_env = ["ENDLESS"]', 1)
+    (tmp_path / "bypassflow.toml").write_text(changed, encoding="utf-8")
+    with answering(_Endless) as address:
+        monkeypatch.setenv("ENDLESS", address)
+        done = notify(store)
+    assert done.exit_code == 1
+    assert "could not be delivered to the address in ENDLESS" in done.output
+    assert address not in done.output
+    assert [each["title"] for each in inbox.messages] == ["The week"]
+    assert [each.variable for each in alerting.load(alerting.beside(store)).outbox] == ["ENDLESS"]
