@@ -187,6 +187,7 @@ class Engine:
             self._steps.empty("closed_evidence", "closed_conversation", "closed_activity")
             self._forget()
         self._steps.release(_LARGE)
+        self._steps.renew(_LARGE)
         return Changes(version, changes)
 
     def pairs(self) -> list[Pair]:
@@ -325,7 +326,7 @@ class Engine:
 
     def _read_directory(self) -> None:
         self._whos_who = WhosWho(self._directory(), self._group_numbers)
-        self._db.execute("DELETE FROM endpoint_row; DELETE FROM token_row; DELETE FROM representative_row")
+        self._steps.empty("endpoint_row", "token_row", "representative_row")
         self._known_endpoints.clear()
         self._insert("token_row", self._whos_who.token_rows())
         self._insert("representative_row", self._whos_who.representative_rows())
@@ -434,8 +435,7 @@ class Engine:
     def _close_late(self) -> pa.Table:
         """Take facts of a time that is closed out of the batch; return their raw_ids."""
         if self._steps.rows["late_fact"]:
-            self._db.execute("TRUNCATE late_fact")
-        self._steps.rows["late_fact"] = 0
+            self._steps.empty("late_fact")
         if self._closed_through is not None:
             self._steps.run("late")
         return self._table("late_fact")
@@ -628,10 +628,8 @@ class Engine:
 
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]], columns: str = "") -> None:
         """Append rows to a table, through Arrow; with `columns` to a temporary one that holds only them."""
-        if columns and self._steps.rows[table]:
-            self._db.execute(f"TRUNCATE {table}")
-        elif columns and table not in self._made:
-            self._db.execute(f"CREATE TEMP TABLE {table} ({columns})")
+        if columns and (self._steps.rows[table] or table not in self._made):
+            self._db.execute(f"CREATE OR REPLACE TEMP TABLE {table} ({columns})")
             self._made.add(table)
         self._steps.rows[table] = len(rows) + (0 if columns else self._steps.rows[table])
         if rows:

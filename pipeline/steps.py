@@ -73,6 +73,8 @@ class Steps:
         self._parsed: dict[str, duckdb.Statement] = {}
         self._made: set[str] = set()
         self._shown: set[str] = set()
+        # Rows taken out of a table since it was made: in memory DuckDB keeps them for as long as there is the table.
+        self._dead: defaultdict[str, int] = defaultdict(int)
         self.rows: defaultdict[str, int] = defaultdict(int)
 
     def run(self, *steps: str) -> None:
@@ -84,7 +86,7 @@ class Steps:
     def empty(self, *names: str) -> None:
         """Take all rows out of tables."""
         for name in names:
-            self._execute(f"TRUNCATE {name}")
+            self._dead[name] += self._execute(f"TRUNCATE {name}")
             self.rows[name] = 0
 
     def release(self, minimum_rows: int) -> None:
@@ -93,6 +95,15 @@ class Steps:
             if self.rows[name] >= minimum_rows:
                 self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {name} LIMIT 0")
                 self.rows[name] = 0
+
+    def renew(self, minimum_rows: int) -> None:
+        """Write anew the tables most of whose rows were taken out, at least so many. Row numbers change."""
+        for name, dead in self._dead.items():
+            if dead >= minimum_rows and dead > self._ask(f"SELECT count(*) FROM {name}"):
+                is_temporary = self._ask(f"SELECT temporary FROM duckdb_tables() WHERE table_name = '{name}'")
+                kind = "TEMP TABLE" if is_temporary else "TABLE"
+                self._connection.execute(f"CREATE OR REPLACE {kind} {name} AS SELECT * FROM {name}")
+                self._dead[name] = 0
 
     def _run(self, statement: Statement) -> None:
         is_idle = bool(statement.needs) and not any(self.rows[name] for name in statement.needs)
@@ -103,6 +114,7 @@ class Steps:
                     self.empty(name)
             else:
                 self.rows[name] = self._execute(statement.text)
+                self._dead[name] = 0
                 if statement.is_temporary:
                     self._made.add(name)
                 return
@@ -114,7 +126,7 @@ class Steps:
             self.rows[statement.shows] = int(not is_idle)
         elif statement.changes:
             if not is_idle and self.rows[statement.changes]:
-                self._execute(statement.text)
+                self._dead[statement.changes] += self._execute(statement.text)
         elif statement.grows:
             if not is_idle:
                 self.rows[statement.grows] += self._execute(statement.text)
@@ -128,3 +140,6 @@ class Steps:
             parsed = self._parsed[text] = self._connection.extract_statements(text)[0]
         counted = self._connection.execute(parsed).fetchall()
         return int(counted[0][0]) if counted else 0
+
+    def _ask(self, question: str) -> int:
+        return int(self._connection.execute(question).fetchall()[0][0])

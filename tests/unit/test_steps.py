@@ -195,3 +195,18 @@ def test_releasing_empties_large_tables_that_steps_made_and_keeps_the_others(
 
     assert [rows(connection, name) for name in ("large", "small", "state")] == [[], [1], [1, 2, 3]]
     assert (executor.rows["large"], executor.rows["small"]) == (0, 1)
+
+
+def test_a_table_is_written_anew_once_most_of_its_rows_were_taken_out(connection: duckdb.DuckDBPyConnection) -> None:
+    steps_run = Steps(connection)
+    for _ in range(5):
+        connection.execute("INSERT INTO given SELECT range FROM range(100)")
+        steps_run.empty("given")
+    connection.execute("INSERT INTO given VALUES (7)")
+    held = "SELECT estimated_size FROM duckdb_tables() WHERE table_name = 'given'"
+    assert connection.execute(held).fetchall()[0][0] > 500
+    steps_run.renew(1_000)
+    assert connection.execute(held).fetchall()[0][0] > 500
+    steps_run.renew(500)
+    assert connection.execute(held).fetchall()[0][0] == 1
+    assert rows(connection, "given") == [7]
