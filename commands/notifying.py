@@ -13,6 +13,7 @@ from commands.arguments import AnyDatabase, StoreConfig, Url
 from commands.company import Company, company_of, utc_now
 from commands.output import failure, say
 from commands.reloading import reloading
+from commands.stopping import stop_at_signals
 from pipeline.errors import ConfigurationError, TransientError
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ def notify(
     1 when something could not be delivered; it is tried again the next time. Run it by a timer, or with --every. A
     running sink is asked with --url; what was told is then kept where --state says.
     """
-    import signal
-    import threading
 
     from dashboard.delivering import by_apprise
     from dashboard.notifying import check_variables
@@ -62,9 +61,7 @@ def notify(
         return
     check_variables(company.configuration, os.environ)
     hand_over = by_apprise(os.environ)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signals()
     if pause is None:
         if not _send_notices(db, url, company, kept, hand_over):
             raise failure("not everything could be looked at and delivered; the next run tries again")

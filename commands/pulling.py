@@ -16,6 +16,7 @@ from commands.arguments import Bootstrap, KafkaConfig, is_typed
 from commands.company import Company, company_of, identifiers_of, kafka_of, key_of, last_look, run_record, utc_now
 from commands.output import failure, say, standard_error
 from commands.replaying import show_run
+from commands.stopping import stop_at_signals
 from dashboard.reading import Reading
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ def pull_crm(
     The first time everything, then what is new or has changed; a row that is gone is taken back. How far the feed
     reaches is said when a read is complete. May be stopped at any moment: the same command goes on there.
     """
-    import signal
-    import threading
 
     from agents.crm_database.running import database_of, ledger_path, opened, run
     from pipeline.identifiers import Identifiers
@@ -64,9 +63,7 @@ def pull_crm(
         raise typer.BadParameter("--bootstrap goes with --kafka")
     company = company_of([Path()], config)
     settings = database_of(company.configuration, source)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signals()
     region, prefixes = company.configuration.company.region, company.configuration.company.outside_prefixes
     unkept = Identifiers(secrets.token_bytes(32), region, prefixes)
     prefix = company.configuration.kafka.prefix if kafka else None

@@ -17,6 +17,7 @@ from commands.arguments import AnnotationsFile, Database, StoreConfig
 from commands.company import Company, company_of, groups_of, utc_now
 from commands.output import say
 from commands.reloading import Take, reloading
+from commands.stopping import stop_at_signals
 from commands.traces import tracer_of
 from pipeline.errors import ConfigurationError
 from schemas.tracing import UNTRACED, Tracer
@@ -45,16 +46,12 @@ def serve(
     it unless --listen says otherwise, and then people and programs have to sign in, as the configuration's access says.
     Stops at Ctrl-C and SIGTERM.
     """
-    import signal
-    import threading
     import webbrowser
 
     from sinks.following import Following
 
     company = company_of([db.absolute().parent], config)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signals()
 
     def again() -> Company:
         return company_of([db.absolute().parent], config)

@@ -16,6 +16,7 @@ from commands.company import company_of, existing_key, forgotten_of, identifiers
 from commands.output import say
 from commands.reloading import Take, reloading
 from commands.serving import site_over
+from commands.stopping import stop_at_signals
 from commands.traces import tracer_of
 from schemas.announcements import Announcement
 
@@ -46,8 +47,6 @@ def sink(
     Makes the store when there is none, and goes on where it stands otherwise. Answers report, interactions, explain,
     audit and notify with --url meanwhile, for nobody else can open the file. Stops at SIGTERM.
     """
-    import signal
-    import threading
 
     from agents.log import KafkaLog
     from agents.topics import require_topics
@@ -72,9 +71,7 @@ def sink(
     record = run_record(company, rules, key, utc_now())
     require_topics(settings, credentials, TOPICS)
     partition = partition_of(rules.company_id, settings.fact_partitions)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signals()
     with ExitStack() as opened:
         log = opened.enter_context(KafkaLog(settings, credentials))
         # Before a store is made that says it is of this key.

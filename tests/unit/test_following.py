@@ -345,10 +345,13 @@ def test_serve_follows_a_replay(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        assert running.stdout.readline().startswith("http://127.0.0.1:")
-        replayed_acme(tmp_path)
-        assert running.stderr.readline().startswith(f"the store {acme} was replaced; answers come from the new one")
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        try:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            assert running.stdout.readline().startswith("http://127.0.0.1:")
+            replayed_acme(tmp_path)
+            assert running.stderr.readline().startswith(f"the store {acme} was replaced; answers come from the new one")
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(20) == 0
+        finally:
+            running.kill()
