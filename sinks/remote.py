@@ -32,6 +32,12 @@ class RemoteAnswers:
     """Answers of the sink at a URL such as http://127.0.0.1:8766."""
 
     def __init__(self, url: str) -> None:
+        if "@" in url or "?" in url:
+            # Whoever fails to reach it says where it looked, and what stands there may be secret.
+            raise ConfigurationError(
+                "the address of a sink has no user, no password and no question; expected one such as "
+                "http://127.0.0.1:8766"
+            )
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"{url!r} is no address of a sink; expected one such as http://127.0.0.1:8766")

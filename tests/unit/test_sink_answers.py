@@ -222,6 +222,13 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         RemoteAnswers(url)
 
 
+@pytest.mark.parametrize("url", ["http://bot:hidden@127.0.0.1:8766", "http://127.0.0.1:8766/?token=hidden", "hidden@x"])
+def test_an_address_with_something_secret_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="has no user, no password and no question") as refused:
+        RemoteAnswers(url)
+    assert "hidden" not in str(refused.value)
+
+
 def test_without_a_store_or_a_sink_there_is_no_answer() -> None:
     with pytest.raises(ConfigurationError, match="name a store with --db FILE, or a running sink with --url"):
         answers(None, None)
